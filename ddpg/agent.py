@@ -1,0 +1,318 @@
+"""The agent: deep deterministic policy gradient (Lillicrap et al., 2015, arXiv:1509.02971, algorithm 1)."""
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpg import checkpoint, optimizers
+from ddpg.critic_freeze import CriticFreeze
+from ddpg.errors import InputError, choices, require
+from ddpg.exploration import Exploration
+from ddpg.gradient_stop import GradientStop
+from ddpg.networks import Actor, Critic
+from ddpg.replay_buffer import Batch
+from ddpg.spaces import as_rows, centre_and_half_range, check_spaces, size, space_from_data, space_to_data
+
+
+class DDPG:
+    """Actor, critic, their target networks, and one short function for each update.
+
+    Args:
+        observation_space, action_space: gymnasium Boxes, flat or not; the action space bounded.
+        gradient_stop: how the critic's update closes the link to the actor: a name, or an instance.
+        critic_freeze: how the actor's update holds the critic still: a name, or an instance.
+        bootstrap_actor: which actor chooses a' in the TD target: "target" (the paper) or "online".
+        hidden_sizes: the width of each hidden layer of both networks.
+        actor_lr, critic_lr: learning rates.
+        discount: γ, in [0, 1].
+        polyak: the share of the online network in a soft target update, in (0, 1]; the paper's τ.
+        critic_weight_decay: L2 on the critic's parameters.
+        final_layer_bound: final layers start uniform in ± this; None keeps PyTorch's initialisation.
+        action_layer: the critic's layer that the action enters; 0 is the input.
+        optimizer: a class of torch.optim, or a partial of one; its fused kernel is taken where it has one.
+        exploration: the noise of `act(…, explore=True)`: a name, or an instance.
+        device: of networks and updates.
+        seed: of the initial weights and of the noise.
+
+    Raises:
+        InputError: for spaces that DDPG does not take, and values out of their range.
+    """
+
+    def __init__(
+        self,
+        observation_space: Box,
+        action_space: Box,
+        *,
+        gradient_stop: str | Mapping[str, Any] | GradientStop = "no_grad",
+        critic_freeze: str | Mapping[str, Any] | CriticFreeze = "requires_grad",
+        bootstrap_actor: str = "target",
+        hidden_sizes: Sequence[int] = (256, 256),
+        actor_lr: float = 1e-3,
+        critic_lr: float = 1e-3,
+        discount: float = 0.99,
+        polyak: float = 0.005,
+        critic_weight_decay: float = 0.0,
+        final_layer_bound: float | None = None,
+        action_layer: int = 0,
+        optimizer: optimizers.OptimizerFactory = torch.optim.Adam,
+        exploration: str | Mapping[str, Any] | Exploration = "gaussian",
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        check_spaces(observation_space, action_space)
+        require(
+            bootstrap_actor in ("target", "online"),
+            f"bootstrap_actor={bootstrap_actor}: no such actor; {choices(('target', 'online'), bootstrap_actor)}",
+        )
+        require(len(hidden_sizes) > 0 and min(hidden_sizes) > 0, f"hidden_sizes={hidden_sizes}: give widths above 0.")
+        require(actor_lr > 0 and critic_lr > 0, f"{actor_lr=}, {critic_lr=}: learning rates must be above 0.")
+        require(0 <= discount <= 1, f"{discount=}: must lie in [0, 1].")
+        require(0 < polyak <= 1, f"{polyak=}: must lie in (0, 1].")
+        require(critic_weight_decay >= 0, f"{critic_weight_decay=}: must be 0 or more.")
+        require(
+            0 <= action_layer <= len(hidden_sizes),
+            f"{action_layer=}: the critic's layers go from 0 to {len(hidden_sizes)}.",
+        )
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.gradient_stop = GradientStop.make(gradient_stop)
+        self.critic_freeze = CriticFreeze.make(critic_freeze)
+        self.exploration = Exploration.make(exploration)
+        self.discount = discount
+        self.polyak = polyak
+        self.device = usable_device(device)
+        self.critic_updates = 0
+        self._half_range = centre_and_half_range(action_space)[1]
+        self._generator = np.random.default_rng(seed)
+
+        with torch.random.fork_rng(devices=[]):  # the seed decides the weights, and nobody else's random numbers
+            torch.manual_seed(seed)
+            self.actor = Actor(observation_space, action_space, hidden_sizes, final_layer_bound).to(self.device)
+            self.critic = Critic(observation_space, action_space, hidden_sizes, final_layer_bound, action_layer)
+            self.critic.to(self.device)
+        self.target_actor = copy.deepcopy(self.actor)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        # The bootstrapping actor's parameters require a gradient, so that the stop alone decides whether one flows.
+        self.target_actor.requires_grad_(bootstrap_actor == "target")
+        self.bootstrapping_actor = self.target_actor if bootstrap_actor == "target" else self.actor
+
+        critic_holds = self.gradient_stop.held_parameters(self.critic, self.bootstrapping_actor)
+        actor_holds = self.critic_freeze.held_parameters(self.actor, self.critic)
+        self.critic_optimizer = optimizers.build(
+            optimizer, critic_holds, critic_lr, self.critic.parameters(), critic_weight_decay
+        )
+        self.actor_optimizer = optimizers.build(optimizer, actor_holds, actor_lr)
+
+        self._options = {
+            "bootstrap_actor": bootstrap_actor,
+            "hidden_sizes": list(hidden_sizes),
+            "actor_lr": actor_lr,
+            "critic_lr": critic_lr,
+            "discount": discount,
+            "polyak": polyak,
+            "critic_weight_decay": critic_weight_decay,
+            "final_layer_bound": final_layer_bound,
+            "action_layer": action_layer,
+            "seed": seed,
+        }
+        self._optimizer = optimizer
+
+    # Acting
+
+    def act(self, observation: np.ndarray, explore: bool = False) -> np.ndarray:
+        """The policy's action in the environment's units, clipped to the bounds.
+
+        Args:
+            observation: one observation, or several with a leading axis (one environment a row).
+            explore: add exploration noise; row i belongs to the noise process of environment i.
+
+        Raises:
+            InputError: if the shape is not that of the observation space.
+        """
+        rows = as_rows(self.observation_space, observation, "observation")
+        with torch.no_grad():
+            inputs = torch.from_numpy(rows.astype(np.float64, order="C")).to(self.device, self.actor.centre.dtype)
+            actions = self.actor(inputs).cpu().numpy()
+        if explore:
+            actions = actions + self._half_range * self.exploration.sample(actions.shape, self._generator)
+        leading = np.shape(observation)[: np.ndim(observation) - len(self.observation_space.shape)]
+        actions = actions.reshape(*leading, *self.action_space.shape).astype(self.action_space.dtype)
+        clipped: np.ndarray = np.clip(actions, self.action_space.low, self.action_space.high)
+        return clipped
+
+    # Learning
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """One critic step, one actor step, one soft target update; the measurements of both steps."""
+        critic = self.update_critic(batch)
+        actor = self.update_actor(batch)
+        self.update_targets()
+        return critic | actor
+
+    def update_critic(self, batch: Batch) -> dict[str, Tensor]:
+        """One step down `mean (Q(s, a) − y)²` (equation 4 of the paper).
+
+        Returns 0-d tensors under their TensorBoard tags. Raises `InputError` if the batch does not fit the spaces.
+        """
+        self._check(batch)
+        values = self.critic(batch.observations, batch.actions)
+        loss = F.mse_loss(values, self.td_target(batch))
+        self._clear_gradients()
+        self.critic_updates += 1
+        self.gradient_stop.backward(loss, self.bootstrapping_actor, self.critic_updates)
+        self.critic_optimizer.step()
+        return {"losses/critic": loss.detach(), "values/q_mean": values.detach().mean()}
+
+    def td_target(self, batch: Batch) -> Tensor:
+        """`y = r + γ (1 − terminated) Q'(s', a')`, `a' = policy(s')` (equation 5), of shape `(B,)`.
+
+        What the gradient stop leaves of the graph behind a' is still attached to it.
+        """
+        actions = self.gradient_stop.actions(self.bootstrapping_actor, batch.next_observations)
+        values: Tensor = self.target_critic(batch.next_observations, actions)
+        return batch.rewards + self.discount * (1 - batch.terminations) * values
+
+    def update_actor(self, batch: Batch) -> dict[str, Tensor]:
+        """One step down `−mean Q(s, μ(s))` (equation 6 of the paper).
+
+        Returns 0-d tensors under their TensorBoard tags. Raises `InputError` if the batch does not fit the spaces.
+        """
+        self._check(batch)
+        actions = self.actor(batch.observations)
+        loss = -self.critic_freeze.values(self.critic, batch.observations, actions).mean()
+        self._clear_gradients()
+        self.critic_freeze.backward(loss, self.actor, self.critic)
+        self.actor_optimizer.step()
+        return {"losses/actor": loss.detach()}
+
+    def update_targets(self) -> None:
+        """`target ← (1 − polyak) · target + polyak · online`, for actor and critic."""
+        with torch.no_grad():
+            targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critic.parameters()]
+            online: list[Tensor] = [*self.actor.parameters(), *self.critic.parameters()]
+            torch._foreach_lerp_(targets, online, self.polyak)
+
+    def target_actor_gap(self, observations: Tensor) -> Tensor:
+        """`mean |μ'(s) − μ(s)|` over observations `(B, obs)`: how far the target actor has strayed; 0-d."""
+        with torch.no_grad():
+            gap: Tensor = (self.target_actor(observations) - self.actor(observations)).abs().mean()
+        return gap
+
+    def _clear_gradients(self) -> None:
+        # All of them: a stop or a freeze may have left a gradient in a module that this step does not train.
+        for module in self.modules().values():
+            module.zero_grad(set_to_none=True)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The four networks by name."""
+        return {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+        }
+
+    def _check(self, batch: Batch) -> None:
+        rows = len(batch.rewards) if batch.rewards.dim() else 0
+        observations, actions = (rows, size(self.observation_space)), (rows, size(self.action_space))
+        expected = (observations, actions, (rows,), observations, (rows,))
+        dtype = self.actor.centre.dtype
+        for name, tensor, shape in zip(batch._fields, batch, expected, strict=True):
+            if tensor.shape != shape or tensor.dtype != dtype or rows == 0:
+                raise InputError(
+                    f"batch.{name}: {tensor.dtype} of shape {tuple(tensor.shape)}; expected {dtype} of shape {shape}, "
+                    "with one or more rows: rewards and terminations are (B,), the others (B, size of the space)."
+                )
+
+    # Keeping
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write networks, optimizers, counters and noise to a file that `load` reads."""
+        checkpoint.save(path, {"agent": self.state_dict()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+        """The agent in a checkpoint, or in a run's folder (its newest checkpoint).
+
+        Args:
+            path: the file or the folder.
+            options: replace options of the constructor, `gradient_stop=mine` for instance; a stop, freeze, noise or
+                optimizer of the user's own has to be given, since a checkpoint holds data and no code.
+
+        Raises:
+            InputError: if there is no checkpoint, it is damaged, or an option is missing.
+        """
+        return cls.from_state_dict(checkpoint.load(path)["agent"], **options)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the agent is, as tensors and plain data."""
+        return {
+            "observation_space": space_to_data(self.observation_space),
+            "action_space": space_to_data(self.action_space),
+            "options": self._options,
+            "gradient_stop": self.gradient_stop.as_data(),
+            "critic_freeze": self.critic_freeze.as_data(),
+            "exploration": self.exploration.as_data(),
+            "optimizer": optimizers.as_data(self._optimizer),
+            "modules": {name: module.state_dict() for name, module in self.modules().items()},
+            "critic_optimizer": self.critic_optimizer.state_dict(),
+            "actor_optimizer": self.actor_optimizer.state_dict(),
+            "critic_updates": self.critic_updates,
+            "generator": self._generator.bit_generator.state,
+            "exploration_state": self.exploration.state_dict(),
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any], **options: Any) -> Self:
+        """The agent that `state_dict` described; `options` as in `load`."""
+        try:
+            return cls._from_state_dict(state, options)
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"the checkpoint does not fit the agent: {error}; load it with its own options."
+            ) from error
+
+    @classmethod
+    def _from_state_dict(cls, state: dict[str, Any], options: dict[str, Any]) -> Self:
+        saved = dict(state["options"])
+        for kind in ("gradient_stop", "critic_freeze", "exploration"):
+            require(
+                kind in options or state[kind]["name"] is not None,
+                f"the checkpoint's {kind} is none of this project's own: pass it, load(path, {kind}=…).",
+            )
+            saved[kind] = state[kind]
+        if "optimizer" not in options:
+            saved["optimizer"] = optimizers.named(**state["optimizer"])
+        spaces = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
+        agent = cls(*spaces, **(saved | options))
+        dtype = state["modules"]["actor"]["output.weight"].dtype
+        for name, module in agent.modules().items():
+            module.to(dtype).load_state_dict(state["modules"][name])
+        if optimizers.as_data(agent._optimizer)["name"] == state["optimizer"]["name"]:
+            optimizers.load_state(agent.critic_optimizer, state["critic_optimizer"])
+            optimizers.load_state(agent.actor_optimizer, state["actor_optimizer"])
+        agent.critic_updates = state["critic_updates"]
+        agent._generator.bit_generator.state = state["generator"]
+        if "exploration" not in options:
+            agent.exploration.load_state_dict(state["exploration_state"])
+        return agent
+
+
+def usable_device(device: torch.device | str) -> torch.device:
+    """The device, if PyTorch knows it and this machine has it; `InputError` otherwise."""
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"device={device}: not usable on this machine ({reason}); device=cpu always is.") from error
+    return chosen

@@ -1,0 +1,235 @@
+"""The commands: what a person typed in, a run or an evaluation out, every mistake answered in a sentence."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from tqdm import tqdm
+
+from ddpg import checkpoint
+from ddpg.agent import DDPG, usable_device
+from ddpg.critic_freeze import CriticFreeze
+from ddpg.environments import make_environment
+from ddpg.errors import InputError, choices, require
+from ddpg.evaluation import FINAL_EPISODES, evaluate
+from ddpg.gradient_stop import GradientStop
+from ddpg.settings import Settings, option_settings, valid_keys
+from ddpg.training import RESULT_NAME, DivergedError, Training
+
+# Beside the package where it is installed, beside its folder in a checkout.
+CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir())
+
+RESUMABLE = (
+    "total_steps",
+    "device",
+    "log_interval",
+    "evaluation.interval",
+    "evaluation.episodes",
+    "checkpoint.interval",
+)
+
+
+def train() -> None:
+    """`scripts/train.py`: Hydra composes the settings, `Training` runs them."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the errors over, instead of printing them in Hydra's own way
+    with _mistakes_in_sentences():
+        sys.argv[1:] = _locate_resumed_run(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_train)()
+
+
+def evaluate_run() -> None:
+    """`scripts/evaluate.py`: repeat a run's final evaluation, or watch its policy."""
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py",
+        description="Evaluate the policy of a run without exploration. Episode i starts from reset(seed=10000 + i).",
+    )
+    parser.add_argument("run", type=Path, help="a run's folder, or a checkpoint in it")
+    parser.add_argument("--episodes", type=int, help=f"how many; {FINAL_EPISODES} by default, 3 with --render")
+    parser.add_argument("--render", action="store_true", help="watch the policy in a window")
+    parser.add_argument("--device", default="cpu", help="where the policy is computed; cpu by default")
+    parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")
+    arguments = parser.parse_args()
+    with _mistakes_in_sentences():
+        episodes = arguments.episodes if arguments.episodes is not None else 3 if arguments.render else FINAL_EPISODES
+        require(episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
+        usable_device(arguments.device)
+        content = _run_content(arguments.run)
+        env = content["settings"]["env"]
+        _refuse_import(env["id"], arguments.env, f"--env {env['id']}")
+        agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
+        environment = make_environment(env["id"], env["kwargs"], "human" if arguments.render else None)
+        try:
+            evaluation = evaluate(agent, environment, tqdm(range(episodes), unit=" episodes", leave=False))
+        finally:
+            environment.close()
+        print(_summary(env["id"], content["training"]["step"], evaluation.returns))
+
+
+class CheckFirst(Callback):
+    """Checks a run before Hydra makes its folder."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        with _mistakes_in_sentences():  # Hydra would turn an exception from here into a warning
+            folder = Path(config.hydra.run.dir)
+            settings, content = _settings(config, config.hydra.overrides.task)
+            used = content is None and any((folder / name).exists() for name in (checkpoint.FILE_NAME, RESULT_NAME))
+            require(
+                not used, f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on."
+            )
+            make_environment(settings.env.id, settings.env.kwargs).close()
+            usable_device(settings.device)
+
+
+def _train(config: DictConfig) -> None:
+    with _mistakes_in_sentences():  # before Hydra adds words of its own
+        _run(config)
+
+
+def _run(config: DictConfig) -> None:
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+    settings, content = _settings(config, HydraConfig.get().overrides.task)
+    for choice in (GradientStop.make(settings.gradient_stop), CriticFreeze.make(settings.critic_freeze)):
+        if not choice.sound:
+            print(f"{choice.kind}: {choice} is not sound: it lets one network's loss move the other.", file=sys.stderr)
+    if settings.learning_starts >= settings.total_steps:
+        print(
+            f"learning_starts={settings.learning_starts}: the run of {settings.total_steps} steps ends before it "
+            "learns anything.",
+            file=sys.stderr,
+        )
+    training = Training(settings, folder)
+    if content is not None:
+        training.load(content)
+    try:
+        evaluation = training.run()
+    except (KeyboardInterrupt, DivergedError) as error:
+        kept = (folder / checkpoint.FILE_NAME).exists()
+        last = f"go on from the last checkpoint: {_program()} resume={shown}" if kept else "no checkpoint was made yet."
+        reason = str(error) if isinstance(error, DivergedError) else "interrupted;"
+        sys.exit(_complain(reason if isinstance(error, DivergedError) else f"{reason} {last}", status=1))
+    finally:
+        training.close()
+    print(_summary(settings.env.id, training.step, evaluation.returns))
+    evaluate_command = _program().replace("train", "evaluate")
+    print(f"Curves: tensorboard --logdir {_root(shown)}    Watch it: {evaluate_command} {shown} --render")
+
+
+def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[str, Any] | None]:
+    """The settings of the run, and the checkpoint's content if it resumes one."""
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    values.pop("hydra", None)
+    resume = values.pop("resume")
+    if resume is None:
+        return Settings.check(values), None  # type: ignore[arg-type]
+    content = _run_content(Path(resume))
+    saved = content["settings"]
+    for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
+        if key in ("resume", "env.id"):
+            continue
+        require(key in RESUMABLE, f"{key}: a resumed run keeps its settings; only {', '.join(RESUMABLE)} may change.")
+        section, _, name = key.rpartition(".")
+        (saved[section] if section else saved)[name] = OmegaConf.select(config, key)
+    _refuse_import(saved["env"]["id"], config.env.id, f"env.id={saved['env']['id']}")
+    settings = Settings.check(saved)
+    step = content["training"]["step"]
+    require(
+        settings.total_steps > step,
+        f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
+    )
+    return settings, content
+
+
+def _run_content(path: Path) -> dict[str, Any]:
+    content = checkpoint.load(path)
+    require(
+        isinstance(content.get("settings"), dict) and isinstance(content.get("training"), dict),
+        f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
+    )
+    return content
+
+
+def _refuse_import(env_id: str, typed: str | None, mend: str) -> None:
+    """A checkpoint is data: a module that it names is imported only if the person typed it too."""
+    require(
+        ":" not in env_id or typed == env_id,
+        f"the checkpoint's environment {env_id} is of a module that would have to be imported; if you trust it, "
+        f"add {mend}.",
+    )
+
+
+def _locate_resumed_run(arguments: list[str]) -> list[str]:
+    """With `resume=<folder>` the run goes on in its own folder, whose record of the first start stays as it is."""
+    folder = next((each.removeprefix("resume=") for each in arguments if each.startswith("resume=")), "null")
+    if folder in ("", "null"):
+        return arguments
+    require(
+        not {"-m", "--multirun"} & set(arguments), f"resume={folder}: one run at a time; leave out -m (--multirun)."
+    )
+    path = Path(folder.strip("'\""))
+    require(path.is_dir(), f"resume={path}: there is no such folder; give the folder of a run.")
+    quoted = "'" + str(path).replace("'", r"\'") + "'"
+    others = [each for each in arguments if not each.startswith("resume=")]
+    return [*others, f"resume={quoted}", f"hydra.run.dir={quoted}", "hydra.output_subdir=null"]
+
+
+@contextmanager
+def _mistakes_in_sentences() -> Iterator[None]:
+    """Ends the program with status 2 and a sentence for each mistake of the person's, without a traceback."""
+    try:
+        yield
+    except InputError as error:
+        sys.exit(_complain(str(error), status=2))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_complain(_hydra_sentence(error), status=2))
+
+
+def _complain(sentences: str, status: int) -> int:
+    print(sentences, file=sys.stderr)
+    return status
+
+
+def _hydra_sentence(error: Exception) -> str:
+    """What Hydra could not compose, with the nearest valid choice."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
+        hint = " Any registered environment goes by env.id=<its id>." if group == "env" else ""
+        return f"{group}={name}: no such option; {choices(error.options or [], name)}{hint}"
+    if match := re.search(r"Could not override '([^']+)'", text):
+        key = match[1]
+        group, _, setting = key.partition(".")
+        owners = option_settings().get((group, setting))
+        if owners:
+            return f"{key}: the chosen {group} has no such setting; {group}={' or '.join(owners)} has it: add that."
+        return f"{key}: there is no such setting; {choices(valid_keys(), key)}"
+    return f"{text.splitlines()[0].rstrip('.')}; settings are typed key=value, --help shows them."
+
+
+def _summary(env_id: str, step: int, returns: Any) -> str:
+    return (
+        f"{env_id} after {step:,} steps: mean return {returns.mean():.2f}, standard deviation {returns.std():.2f}, "
+        f"worst {returns.min():.2f}, over {len(returns)} episodes without exploration."
+    )
+
+
+def _program() -> str:
+    """How the person called this program."""
+    return sys.argv[0] if not sys.argv[0].endswith(".py") else f"python {os.path.relpath(sys.argv[0])}"
+
+
+def _root(folder: str) -> str:
+    """The folder whose curves belong side by side: `runs` where the run lies in it."""
+    return "runs" if Path(folder).parts[:1] == ("runs",) else folder

@@ -1,0 +1,159 @@
+"""The replay buffer, and the batch that it hands to the agent."""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from ddpg.errors import InputError, require
+from ddpg.spaces import as_rows, check_spaces, size
+
+
+class Batch(NamedTuple):
+    """Transitions, one a row; floating-point tensors of one dtype on one device."""
+
+    observations: Tensor
+    """`(B, obs)`, flattened"""
+    actions: Tensor
+    """`(B, act)`, flattened, in the environment's units"""
+    rewards: Tensor
+    """`(B,)`"""
+    next_observations: Tensor
+    """`(B, obs)`: the true last observation where an episode ended"""
+    terminations: Tensor
+    """`(B,)`: 1 where the episode ended by termination, 0 elsewhere, truncation included"""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Every tensor moved or cast as by `torch.Tensor.to`."""
+        return type(self)(*(tensor.to(*args, **kwargs) for tensor in self))
+
+
+class ReplayBuffer:
+    """The latest `capacity` transitions, sampled uniformly with replacement (Lillicrap et al., 2015, section 3).
+
+    A transition is one float32 row, so that storing is one write and sampling one gather.
+
+    Args:
+        capacity: how many transitions to keep; the oldest is overwritten first.
+        observation_space: a Box of any shape and type.
+        action_space: a bounded Box of any shape.
+        seed: of the sampling.
+        device: where the transitions lie and the batches come from.
+
+    Raises:
+        InputError: for a capacity below 1 or beyond the memory, or spaces that DDPG does not take.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        observation_space: Box,
+        action_space: Box,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        check_spaces(observation_space, action_space)
+        require(capacity >= 1, f"buffer capacity {capacity}: must be 1 or more transitions.")
+        self.capacity = capacity
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self._widths = [size(observation_space), size(action_space), 1, size(observation_space), 1]
+        try:
+            self._rows = torch.empty(capacity, sum(self._widths), device=device)
+        except RuntimeError as error:
+            gigabytes = capacity * sum(self._widths) * 4 / 1e9
+            raise InputError(
+                f"buffer capacity {capacity}: needs {gigabytes:.1f} GB on {device}, more than there is; lower it."
+            ) from error
+        self._generator = torch.Generator(device).manual_seed(seed)
+        self._size = 0
+        self._position = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(
+        self,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: float | np.ndarray,
+        next_observation: np.ndarray,
+        terminated: bool | np.ndarray,
+    ) -> None:
+        """Store one transition, or several with a leading axis.
+
+        Args:
+            observation: in the observation space.
+            action: in the action space.
+            reward: one number a transition.
+            next_observation: the observation that followed; at an episode's end its true last one, not the first of
+                the next episode.
+            terminated: whether the episode ended by termination; False at a truncation.
+
+        Raises:
+            InputError: where shapes do not fit the spaces or each other, or a number is not finite.
+        """
+        columns = (
+            as_rows(self.observation_space, observation, "observation"),
+            as_rows(self.action_space, action, "action"),
+            np.reshape(reward, (-1, 1)),
+            as_rows(self.observation_space, next_observation, "next_observation"),
+            np.reshape(terminated, (-1, 1)),
+        )
+        count = len(columns[0])
+        if any(len(column) != count for column in columns):
+            lengths = dict(zip(Batch._fields, map(len, columns), strict=True))
+            raise InputError(f"transitions of unequal number: {lengths}; pass one row of each for every transition.")
+        with np.errstate(over="ignore"):
+            rows = np.concatenate(columns, axis=1).astype(np.float32)
+        if not np.isfinite(rows).all():
+            bad = [name for name, column in zip(Batch._fields, columns, strict=True) if not np.isfinite(column).all()]
+            raise InputError(
+                f"transition with a number that is not finite in float32, in {', '.join(bad) or 'its values'}: the "
+                "environment or the policy has diverged; clip or rescale its observations and rewards."
+            )
+        self._write(torch.from_numpy(rows[-self.capacity :]))
+
+    def _write(self, rows: Tensor) -> None:
+        count = len(rows)
+        until_end = min(count, self.capacity - self._position)
+        self._rows[self._position : self._position + until_end] = rows[:until_end]
+        self._rows[: count - until_end] = rows[until_end:]
+        self._position = (self._position + count) % self.capacity
+        self._size = min(self._size + count, self.capacity)
+
+    def sample(self, batch_size: int) -> Batch:
+        """`batch_size` transitions, float32, drawn uniformly with replacement.
+
+        Raises:
+            InputError: if the buffer is empty or the batch size below 1.
+        """
+        require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
+        require(batch_size >= 1, f"batch_size={batch_size}: must be 1 or more.")
+        indices = torch.randint(self._size, (batch_size,), generator=self._generator, device=self._rows.device)
+        return self._as_batch(self._rows[indices])
+
+    def transitions(self) -> Batch:
+        """Everything stored, oldest first."""
+        start = self._position if self._size == self.capacity else 0
+        return self._as_batch(self._rows[: self._size].roll(-start, dims=0))
+
+    def _as_batch(self, rows: Tensor) -> Batch:
+        observations, actions, rewards, next_observations, terminations = rows.split(self._widths, dim=1)
+        return Batch(observations, actions, rewards.squeeze(1), next_observations, terminations.squeeze(1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stored transitions, where the next one goes, and the state of the sampling."""
+        return {
+            "rows": self._rows[: self._size].clone(),
+            "position": self._position,
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, in a buffer of the same capacity and spaces."""
+        self._size, self._position = len(state["rows"]), state["position"]
+        self._rows[: self._size] = state["rows"]
+        self._generator.set_state(state["generator"])

@@ -1,0 +1,195 @@
+"""The settings of a run: their types and ranges, checked before anything is made."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from ddpg import optimizers
+from ddpg.critic_freeze import CriticFreeze
+from ddpg.environments import check_registered
+from ddpg.errors import InputError, choices, require
+from ddpg.exploration import Exploration
+from ddpg.gradient_stop import GradientStop
+
+Count = Annotated[int, Field(ge=1)]
+Interval = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, examples=[1e-3])]
+
+
+def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
+    """A mapping of a name and settings that the family accepts."""
+
+    def check(choice: dict[str, Any]) -> dict[str, Any]:
+        return family.make(choice).as_data()
+
+    return Annotated[dict[str, Any], AfterValidator(check)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EnvironmentSettings(_Section):
+    """`env.*`"""
+
+    id: str
+    num_envs: Count
+    asynchronous: bool
+    kwargs: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_registered(self.id)
+        return self
+
+
+class AgentSettings(_Section):
+    """`agent.*`, as the keyword arguments of `DDPG`; the optimizer by its name in torch.optim."""
+
+    bootstrap_actor: Literal["target", "online"]
+    hidden_sizes: Annotated[list[Count], Field(min_length=1, examples=[[256, 256]])]
+    actor_lr: Rate
+    critic_lr: Rate
+    discount: Annotated[float, Field(ge=0, le=1)]
+    polyak: Annotated[float, Field(gt=0, le=1, examples=[0.005])]
+    critic_weight_decay: Annotated[float, Field(ge=0)]
+    final_layer_bound: Annotated[float, Field(gt=0, examples=[3e-3])] | None
+    action_layer: Annotated[int, Field(ge=0)]
+    optimizer: str
+    optimizer_options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        optimizers.named(self.optimizer, self.optimizer_options)
+        last = len(self.hidden_sizes)
+        require(
+            self.action_layer <= last,
+            f"agent.action_layer={self.action_layer}: the critic of {last} hidden layers has layers 0 to {last}; "
+            f"the nearest valid value is {last}.",
+        )
+        return self
+
+
+class EvaluationSettings(_Section):
+    """`evaluation.*`"""
+
+    interval: Interval
+    episodes: Count
+
+
+class CheckpointSettings(_Section):
+    """`checkpoint.*`"""
+
+    interval: Interval
+
+
+class Settings(_Section):
+    """A whole run; intervals in environment steps."""
+
+    env: EnvironmentSettings
+    agent: AgentSettings
+    gradient_stop: _option_of(GradientStop)  # type: ignore[valid-type]
+    critic_freeze: _option_of(CriticFreeze)  # type: ignore[valid-type]
+    exploration: _option_of(Exploration)  # type: ignore[valid-type]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    total_steps: Count
+    device: str
+    batch_size: Count
+    buffer_size: Count
+    learning_starts: Annotated[int, Field(ge=0)]
+    gradient_steps_per_step: Annotated[float, Field(ge=0)]
+    log_interval: Interval
+    evaluation: EvaluationSettings
+    checkpoint: CheckpointSettings
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        require(
+            self.batch_size <= self.buffer_size,
+            f"batch_size={self.batch_size}: larger than the buffer it is drawn from (buffer_size={self.buffer_size}); "
+            f"the nearest valid value is {self.buffer_size}.",
+        )
+        return self
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> Self:
+        """The settings in plain data.
+
+        Raises:
+            InputError: with one sentence for each mistake, a line each.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as errors:
+            raise InputError("\n".join(map(_sentence, errors.errors()))) from None
+
+    def digest(self) -> str:
+        """SHA-256 of the settings: equal for equal runs, whatever their seed's place or the way they were typed."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+def valid_keys() -> list[str]:
+    """Every setting that exists under some choice, dotted, and the config groups."""
+    keys = ["experiment", "resume"]
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        keys.append(name)
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            keys += [f"{name}.{each}" for each in section.model_fields]
+    return keys + [f"{kind}.{setting}" for kind, setting in option_settings()]
+
+
+def option_settings() -> dict[tuple[str, str], list[str]]:
+    """For each setting of an option, such as `("gradient_stop", "scale")`, the options that have it."""
+    owners: dict[tuple[str, str], list[str]] = {}
+    families: list[type[GradientStop] | type[CriticFreeze] | type[Exploration]]
+    families = [GradientStop, CriticFreeze, Exploration]
+    for family in families:
+        for name in family.options:
+            for setting in family.make(name).as_data().keys() - {"name"}:
+                owners.setdefault((family.kind, setting), []).append(name)
+    return owners
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """What is wrong with one value: its key, the value, the rule, and the nearest valid choice."""
+    if "error" in error.get("ctx", {}) and isinstance(error["ctx"]["error"], InputError):
+        return str(error["ctx"]["error"])
+    key = ".".join(str(part) for part in error["loc"])
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{key}={value}: there is no such setting; {choices(valid_keys(), key)}"
+        case "missing":
+            return f"{key}: the setting is missing; give {key}=…"
+        case "literal_error":
+            valid = [each.strip(" '") for each in context["expected"].replace(" or ", ",").split(",")]
+            return f"{key}={value}: no such choice; {choices(valid, value)}"
+        case "greater_than_equal":
+            mend = f"the nearest valid value is {context['ge']:g}"
+        case "less_than_equal":
+            mend = f"the nearest valid value is {context['le']:g}"
+        case _:
+            mend = f"{_example(error['loc'])} is valid"
+    return f"{key}={value}: {error['msg'].replace('Input should', 'must')}; {mend}."
+
+
+def _example(location: tuple[int | str, ...]) -> object:
+    """A valid value of the setting at this place."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+        elif field.examples:
+            return field.examples[0]
+        else:
+            by_type: dict[object, object] = {int: 1, float: 1.0, bool: "true", str: "a name"}
+            return by_type.get(field.annotation, "another value")
+    return "another value"

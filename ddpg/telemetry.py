@@ -1,0 +1,123 @@
+"""What a run shows: TensorBoard curves and a progress bar."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from ddpg.agent import DDPG
+from ddpg.evaluation import Evaluation
+
+
+class AppliedGradients:
+    """While open, measures the gradient that each optimizer step of an agent applies to each module.
+
+    What counts is what the step *applies*, after the stop or freeze: the norm over those parameters that the stepping
+    optimizer holds and that have a gradient at that moment; 0 where there are none.
+
+    Attributes:
+        norms: of the latest step of each loss, under `gradient_flow/<loss>_to_<module>`.
+    """
+
+    def __init__(self, agent: DDPG) -> None:
+        self.norms: dict[str, Tensor] = {}
+        self._losses = {"critic_loss": agent.critic_optimizer, "actor_loss": agent.actor_optimizer}
+        self._modules = agent.modules()
+        # The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
+        self._shown = {"critic_loss": ("actor", "target_actor", "critic"), "actor_loss": ("actor", "critic")}
+
+    def __enter__(self) -> Self:
+        self._hooks = [
+            optimizer.register_step_pre_hook(partial(self._measure, loss)) for loss, optimizer in self._losses.items()
+        ]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _measure(self, loss: str, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        for name in self._shown[loss]:
+            parameters = self._modules[name].parameters()
+            gradients = [each.grad for each in parameters if id(each) in held and each.grad is not None]
+            self.norms[f"gradient_flow/{loss}_to_{name}"] = get_total_norm(gradients)
+
+
+class Telemetry:
+    """TensorBoard events under the project's tags, the x axis in environment steps, and a progress bar.
+
+    Args:
+        folder: of the run.
+        title: what the bar begins with.
+        total_steps: environment steps of the whole run.
+        first_step: where this process takes the run up; events beyond it, of a process that broke off, are hidden.
+    """
+
+    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0) -> None:
+        self._writer = SummaryWriter(folder, purge_step=first_step + 1 if first_step else None)
+        self._bar = tqdm(
+            desc=title,
+            total=total_steps,
+            initial=first_step,
+            unit=" steps",
+            dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left, {rate_fmt}{postfix}",
+        )
+        self._shown: dict[str, str] = {}
+        self._clock = time.perf_counter()
+        self._clock_step = first_step
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        self._writer.close()
+
+    def describe(self, text: str) -> None:
+        """The run's settings, as a text in TensorBoard."""
+        self._writer.add_text("settings", f"```yaml\n{text}\n```")
+
+    def advance(self, count: int) -> None:
+        """`count` environment steps are done."""
+        self._bar.update(count)
+
+    def episode(self, step: int, episode_return: float, length: float) -> None:
+        """A training episode has ended."""
+        self._scalars(step, {"rollout/episode_return": episode_return, "rollout/episode_length": length})
+        self._show(return_=episode_return)
+
+    def update(self, step: int, measurements: Mapping[str, Tensor]) -> dict[str, float]:
+        """An update's measurements, as numbers, and the speed since the last call."""
+        numbers = {tag: value.item() for tag, value in measurements.items()}
+        seconds = time.perf_counter() - self._clock
+        speed = {"time/steps_per_second": (step - self._clock_step) / seconds} if step > self._clock_step else {}
+        self._scalars(step, numbers | speed)
+        self._show(critic=numbers["losses/critic"], actor=numbers["losses/actor"])
+        self._clock, self._clock_step = time.perf_counter(), step
+        return numbers
+
+    def evaluation(self, step: int, evaluation: Evaluation, seconds: float) -> None:
+        """An evaluation between the steps, and the time it took, which does not count as training."""
+        self._scalars(step, {"eval/mean_return": float(evaluation.returns.mean())})
+        self._show(eval=float(evaluation.returns.mean()))
+        self._clock += seconds
+
+    def _scalars(self, step: int, values: Mapping[str, float]) -> None:
+        for tag, value in values.items():
+            self._writer.add_scalar(tag, value, step)
+
+    def _show(self, **values: float) -> None:
+        self._shown |= {name.rstrip("_"): f"{value:.4g}" for name, value in values.items()}
+        self._bar.set_postfix(self._shown, refresh=False)
