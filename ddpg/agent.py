@@ -143,9 +143,9 @@ class DDPG:
         if explore:
             actions = actions + self._half_range * self.exploration.sample(actions.shape, self._generator)
         leading = np.shape(observation)[: np.ndim(observation) - len(self.observation_space.shape)]
-        actions = actions.reshape(*leading, *self.action_space.shape).astype(self.action_space.dtype)
-        clipped: np.ndarray = np.clip(actions, self.action_space.low, self.action_space.high)
-        return clipped
+        actions = actions.reshape((*leading, *self.action_space.shape))
+        clipped = np.clip(actions, self.action_space.low, self.action_space.high)
+        return np.asarray(clipped, dtype=self.action_space.dtype)
 
     # Learning
 

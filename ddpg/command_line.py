@@ -109,6 +109,11 @@ def _run(config: DictConfig) -> None:
             "learns anything.",
             file=sys.stderr,
         )
+    if content is None:
+        content = _left_off(folder, settings)
+    if content is not None and (folder / RESULT_NAME).exists() and content["training"]["step"] >= settings.total_steps:
+        print(f"{shown}: finished already.")
+        return
     training = Training(settings, folder)
     if content is not None:
         training.load(content)
@@ -150,6 +155,18 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[
         f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
     )
     return settings, content
+
+
+def _left_off(folder: Path, settings: Settings) -> dict[str, Any] | None:
+    """What an earlier sweep got done of this job; in a sweep a job finds its own folder again."""
+    if not (folder / checkpoint.FILE_NAME).exists():
+        return None
+    content = _run_content(folder)
+    require(
+        content["settings"] == settings.model_dump(),
+        f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
+    )
+    return content
 
 
 def _run_content(path: Path) -> dict[str, Any]:

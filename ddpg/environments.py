@@ -1,6 +1,7 @@
 """gymnasium in, transitions out."""
 
 import difflib
+import importlib
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -45,10 +46,17 @@ def make_environment(env_id: str, kwargs: Mapping[str, Any], render_mode: str | 
 
 def check_registered(env_id: str) -> None:
     """Raise `InputError` with the nearest name if gymnasium does not know the environment; makes none."""
+    module, _, name = env_id.rpartition(":")
     try:
-        gymnasium.spec(env_id)
-    except (gymnasium.error.Error, ImportError) as error:
-        near = difflib.get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.4)
+        if module:
+            importlib.import_module(module)
+        gymnasium.spec(name)
+    except ImportError as error:
+        raise InputError(
+            f"env.id={env_id}: the module {module} cannot be imported ({error}); mind PYTHONPATH."
+        ) from error
+    except gymnasium.error.Error as error:
+        near = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
         mend = f"did you mean {near[0]}?" if near else "gymnasium.pprint_registry() lists those that there are."
         raise InputError(f"env.id={env_id}: no such environment is registered; {mend}") from error
 
@@ -163,16 +171,15 @@ class Collector:
         following, rewards, terminations, truncations, info = self.vector.step(actions)
         acted = np.flatnonzero(~self._resetting)
         ended = terminations | truncations
-        last = following
+        last = np.array(following)  # a vector may write its next observations into the same array
         if self._mode is AutoresetMode.NEXT_STEP:
             self._resetting = ended
         elif ended.any() and self._mode is AutoresetMode.SAME_STEP:
-            last = following.copy()
             for index in np.flatnonzero(ended):
                 last[index] = info["final_obs"][index]
         elif ended.any():
             following, _ = self.vector.reset(options={"reset_mask": ended})
-        self.observations = np.array(following)  # a vector may write its next observations into the same array
+        self.observations = np.array(following)
         columns = (observations, actions, rewards, last, terminations, truncations)
         return Transitions(acted, *(column[acted] for column in columns))
 

@@ -1,0 +1,357 @@
+"""The updates against numbers worked out independently, against another implementation, and against each other."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from conftest import ACTIONS, OBSERVATIONS, identical, make_agent, make_batch, weights
+from gymnasium.spaces import Box, Dict, Discrete
+from test_critic_freeze import SOUND as SOUND_FREEZES
+from test_gradient_stop import SOUND as SOUND_STOPS
+
+from ddpg import DDPG, Batch, GaussianNoise, InputError
+from ddpg.gradient_stop import GradientStop
+
+
+def train(updates: int, dtype: torch.dtype = torch.float32, **options) -> list[torch.Tensor]:
+    agent = make_agent(**options)
+    for seed in range(updates):
+        agent.update(make_batch(seed=seed))
+    return weights(*agent.modules().values())
+
+
+@pytest.fixture(scope="module")
+def references() -> dict[str, list[torch.Tensor]]:
+    torch.set_num_threads(1)
+    return {actor: train(1000, bootstrap_actor=actor) for actor in ("target", "online")}
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+@pytest.mark.parametrize(("stop", "freeze"), list(product(SOUND_STOPS, SOUND_FREEZES)))
+def test_all_sound_stops_and_freezes_are_one_algorithm(stop, freeze, bootstrap_actor, references):
+    """Promise 2: the same weights, bit by bit, after 1,000 updates."""
+    ended = train(1000, gradient_stop=stop, critic_freeze=freeze, bootstrap_actor=bootstrap_actor)
+    assert identical(ended, references[bootstrap_actor])
+
+
+@pytest.mark.parametrize("control", [{"gradient_stop": "none"}, {"critic_freeze": "none"}], ids=str)
+def test_the_controls_are_another_algorithm(control):
+    assert not identical(train(10, **control), train(10))
+
+
+@pytest.mark.filterwarnings("ignore")  # of packages that stable-baselines3 imports
+def test_stable_baselines3_agrees():
+    """The same weights, batches and Adam settings: 20 updates end within 1e-10 of each other, in double precision."""
+    stable_baselines3 = pytest.importorskip("stable_baselines3")
+    from stable_baselines3.common.logger import configure
+    from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
+    observation_space = Box(-np.inf, np.inf, (3,), np.float32)
+    action_space = Box(-2.0, 2.0, (1,), np.float32)
+    agent = DDPG(observation_space, action_space, hidden_sizes=(32, 32), critic_lr=1e-3, actor_lr=1e-3, seed=7)
+    other = stable_baselines3.DDPG(
+        "MlpPolicy", "Pendulum-v1", learning_rate=1e-3, tau=0.005, gamma=0.99, policy_kwargs={"net_arch": [32, 32]}
+    )
+    other.set_logger(configure(None, []))
+    other.policy.double()
+    for network in (other.actor, other.actor_target, other.critic, other.critic_target):
+        network.extract_features = lambda observations, extractor: observations  # its own casts to single precision
+    pairs = [
+        (agent.actor, other.actor.mu),
+        (agent.critic, other.critic.qf0),
+        (agent.target_actor, other.actor_target.mu),
+        (agent.target_critic, other.critic_target.qf0),
+    ]
+    with torch.no_grad():
+        for ours, theirs in pairs:
+            for one, two in zip(ours.double().parameters(), theirs.parameters(), strict=True):
+                two.copy_(one)
+    before = weights(*agent.modules().values())
+
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        batch = Batch(
+            *(
+                torch.from_numpy(array)
+                for array in (
+                    generator.standard_normal((64, 3)),
+                    generator.uniform(-2, 2, (64, 1)),
+                    generator.standard_normal(64),
+                    generator.standard_normal((64, 3)),
+                    (generator.random(64) < 0.3).astype(np.float64),
+                )
+            )
+        )
+        agent.update(batch)
+        sample = ReplayBufferSamples(
+            observations=batch.observations,
+            actions=batch.actions / 2,
+            next_observations=batch.next_observations,
+            dones=batch.terminations[:, None],
+            rewards=batch.rewards[:, None],
+        )
+        other.replay_buffer.sample = lambda *args, sample=sample, **kwargs: sample
+        other.train(gradient_steps=1, batch_size=64)
+
+    for ours, theirs in pairs:
+        for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert (one - two).abs().max() < 1e-10
+    assert not identical(before, weights(*agent.modules().values()))
+
+
+def test_td_target_by_hand():
+    """γ = 0.9, Q' = 10 everywhere: y = r + 9 after a step or a truncation, y = r after a termination."""
+    agent = make_agent(discount=0.9)
+    with torch.no_grad():
+        for parameter in agent.target_critic.parameters():
+            parameter.zero_()
+        agent.target_critic.layers[-1].bias.fill_(10.0)
+    batch = make_batch(rows=2)._replace(rewards=torch.tensor([1.5, 1.5]), terminations=torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(agent.td_target(batch), torch.tensor([10.5, 1.5]))
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+def test_losses_against_numpy(bootstrap_actor):
+    """Both losses recomputed from the parameters in numpy, the TD target with the actor that shall bootstrap."""
+    agent, batch = make_agent(bootstrap_actor=bootstrap_actor, discount=0.8), make_batch(rows=5)
+    for parameter in agent.target_actor.parameters():
+        parameter.data.mul_(-0.5)
+    low, high = ACTIONS.low.astype(float), ACTIONS.high.astype(float)
+
+    def layers(module, x):
+        *hidden, (w, b) = zip(*[(p.detach().double().numpy() for p in module.parameters())] * 2, strict=True)
+        for weight, bias in hidden:
+            x = np.maximum(x @ weight.T + bias, 0)
+        return x @ w.T + b
+
+    def act(module, s):
+        return low + (np.tanh(layers(module, s)) + 1) / 2 * (high - low)
+
+    def value(module, s, a):
+        return layers(module, np.concatenate([s, 2 * (a - low) / (high - low) - 1], axis=1))[:, 0]
+
+    s, a, r, s2, ended = (tensor.double().numpy() for tensor in batch)
+    policy = {"target": agent.target_actor, "online": agent.actor}[bootstrap_actor]
+    y = r + 0.8 * (1 - ended) * value(agent.target_critic, s2, act(policy, s2))
+    critic_loss = np.mean((value(agent.critic, s, a) - y) ** 2)
+    assert agent.update_critic(batch)["losses/critic"].item() == pytest.approx(critic_loss, rel=1e-5)
+    actor_loss = -np.mean(value(agent.critic, s, act(agent.actor, s)))
+    assert agent.update_actor(batch)["losses/actor"].item() == pytest.approx(actor_loss, rel=1e-5)
+
+
+def test_soft_target_update_by_hand():
+    """With polyak 0.25, target 2, online 6: 0.75 · 2 + 0.25 · 6 = 3."""
+    agent = make_agent(polyak=0.25)
+    for name, module in agent.modules().items():
+        for parameter in module.parameters():
+            parameter.data.fill_(2.0 if name.startswith("target") else 6.0)
+    agent.update_targets()
+    for name, module in agent.modules().items():
+        for parameter in module.parameters():
+            assert (parameter == (3.0 if name.startswith("target") else 6.0)).all()
+
+
+def test_target_actor_gap_by_hand():
+    agent = make_agent()
+    for module, bias in ((agent.actor, 0.0), (agent.target_actor, 100.0)):
+        for parameter in module.parameters():
+            parameter.data.zero_()
+        module.output.bias.data.fill_(bias)
+    # The actor stays in the middle of the bounds, the target actor at the top: half the ranges 3 and 6.
+    assert agent.target_actor_gap(make_batch().observations).item() == pytest.approx((1.5 + 3) / 2)
+
+
+def test_update_is_the_three_steps_in_turn_and_measures_under_the_tags():
+    one, other = make_agent(), make_agent()
+    batch = make_batch()
+    measured = one.update(batch)
+    separate = other.update_critic(batch) | other.update_actor(batch)
+    other.update_targets()
+    assert identical(weights(*one.modules().values()), weights(*other.modules().values()))
+    assert measured == separate
+    assert measured.keys() == {"losses/critic", "losses/actor", "values/q_mean"}
+    assert all(value.shape == () and not value.requires_grad for value in measured.values())
+
+
+def test_weight_decay_is_the_critics_alone():
+    agent = make_agent(gradient_stop="none", critic_weight_decay=0.01)
+    decays = {id(p): group["weight_decay"] for group in agent.critic_optimizer.param_groups for p in group["params"]}
+    assert {decays[id(each)] for each in agent.critic.parameters()} == {0.01}
+    assert {decays[id(each)] for each in agent.target_actor.parameters()} == {0}
+
+
+def test_the_seed_decides_the_weights_and_touches_nobody_elses_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    one = make_agent(seed=5)
+    assert torch.equal(torch.rand(3), expected)
+    assert identical(weights(one.actor, one.critic), weights((again := make_agent(seed=5)).actor, again.critic))
+    assert not identical(weights(one.actor), weights(make_agent(seed=6).actor))
+
+
+# Acting
+
+
+@pytest.mark.parametrize("explore", [False, True])
+@pytest.mark.parametrize("rows", [(), (1,), (7,)])
+@pytest.mark.parametrize(
+    ("observation_space", "action_space"),
+    [
+        (Box(-1, 1, (3,)), Box(-2, 2, (1,))),
+        (Box(0, 255, (2, 4, 3), np.uint8), Box(-1, 3, (2, 2), np.float64)),
+        (Box(-1e9, 1e9, (), np.float64), Box(np.float32(1e-6), np.float32(2e-6), ())),
+        (Box(-1, 1, (5,), np.float64), Box(-3e38, 3e38, (2,))),
+        (Box(-1, 1, (5,)), Box(np.float32([0.3, -7.0]), np.float32([0.3, -6.9]))),
+    ],
+    ids=str,
+)
+def test_act_takes_a_row_or_rows_of_any_box(observation_space, action_space, rows, explore):
+    agent = DDPG(observation_space, action_space, hidden_sizes=(8,), exploration=GaussianNoise(sigma=2.0))
+    observation_space.seed(0)
+    samples = [observation_space.sample() for _ in range(max(1, *rows, 1))]
+    actions = agent.act(np.array(samples).reshape((*rows, *observation_space.shape)), explore=explore)
+    assert actions.shape == (*rows, *action_space.shape)
+    assert actions.dtype == action_space.dtype
+    assert np.isfinite(actions).all()
+    assert all(np.asarray(each) in action_space for each in actions.reshape(-1, *action_space.shape))
+
+
+def test_noise_is_in_units_of_half_the_action_range():
+    agent = make_agent(exploration=GaussianNoise(sigma=0.05))
+    observations = np.zeros((20_000, 3))
+    noise = agent.act(observations, explore=True) - agent.act(observations)
+    np.testing.assert_allclose(noise.std(axis=0), [0.05 * 1.5, 0.05 * 3.0], rtol=0.03)
+
+
+def test_learning_in_double_precision():
+    agent = make_agent()
+    for module in agent.modules().values():
+        module.double()
+    assert agent.update(make_batch(dtype=torch.float64))["losses/critic"].dtype == torch.float64
+    assert agent.act(np.zeros(3)).dtype == np.float32
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("observation_space", "action_space", "sentence"),
+    [
+        (OBSERVATIONS, Discrete(3), r"action space Discrete\(3\).*only a Box"),
+        (Dict(a=OBSERVATIONS), ACTIONS, r"observation space Dict.*only a Box"),
+        (OBSERVATIONS, Box(-np.inf, 1, (2,)), "action space .* is unbounded.*RescaleAction"),
+        (OBSERVATIONS, Box(-1e300, 1e300, (2,), np.float64), "too wide for float32"),
+        (OBSERVATIONS, Box(0, 3, (2,), np.int64), "integer type.*float32"),
+        (Box(0, 1, (0,)), ACTIONS, "observation space .* no elements"),
+    ],
+)
+def test_spaces_that_ddpg_does_not_take_are_refused_in_a_sentence(observation_space, action_space, sentence):
+    with pytest.raises(InputError, match=sentence):
+        DDPG(observation_space, action_space)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ({"gradient_stop": "detatch"}, "gradient_stop=detatch.*did you mean detach"),
+        ({"critic_freeze": "requires_gradient"}, "critic_freeze=.*did you mean requires_grad"),
+        ({"gradient_stop": 3}, "gradient_stop=3: expected a name"),
+        ({"bootstrap_actor": "onlin"}, "bootstrap_actor=onlin.*online"),
+        ({"hidden_sizes": ()}, "hidden_sizes"),
+        ({"actor_lr": -1.0}, "actor_lr=-1.0.*above 0"),
+        ({"critic_lr": float("nan")}, "critic_lr=nan.*above 0"),
+        ({"discount": 1.5}, r"discount=1.5.*\[0, 1\]"),
+        ({"polyak": 0.0}, r"polyak=0.0.*\(0, 1\]"),
+        ({"critic_weight_decay": -1}, "critic_weight_decay=-1"),
+        ({"action_layer": 3}, "action_layer=3.*0 to 2"),
+        ({"exploration": "pink"}, "exploration=pink"),
+        ({"device": "quantum"}, "device=quantum.*cpu"),
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused_in_a_sentence(option, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_agent(**option)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rewards", torch.zeros(16, 1)),  # would broadcast to (16, 16) without a word
+        ("observations", torch.zeros(16, 4)),
+        ("actions", torch.zeros(15, 2)),
+        ("terminations", torch.zeros(16, dtype=torch.bool)),
+        ("next_observations", torch.zeros(16, 3, dtype=torch.float64)),
+    ],
+)
+@pytest.mark.parametrize("update", ["update_critic", "update_actor"])
+def test_a_batch_that_does_not_fit_is_refused_before_anything_moves(update, field, value):
+    agent = make_agent()
+    before = weights(*agent.modules().values())
+    with pytest.raises(InputError, match=rf"batch\.{field}: .*expected"):
+        getattr(agent, update)(make_batch()._replace(**{field: value}))
+    assert identical(before, weights(*agent.modules().values()))
+
+
+def test_an_observation_of_another_shape_is_refused():
+    with pytest.raises(InputError, match=r"observation of shape \(4,\): expected \(3,\)"):
+        make_agent().act(np.zeros(4))
+
+
+# Keeping
+
+
+def test_a_loaded_agent_goes_on_as_the_saved_one(tmp_path):
+    agent = make_agent(
+        gradient_stop={"name": "manual", "scale": 0.5, "every": 2},
+        critic_freeze="functional",
+        exploration="ornstein_uhlenbeck",
+        optimizer=torch.optim.AdamW,
+        critic_weight_decay=0.01,
+        final_layer_bound=3e-3,
+        action_layer=1,
+        seed=3,
+    )
+    for seed in range(5):
+        agent.update(make_batch(seed=seed))
+    agent.act(np.zeros(3), explore=True)
+    agent.save(tmp_path / "agent.pt")
+    loaded = DDPG.load(tmp_path / "agent.pt")
+    assert loaded.gradient_stop == agent.gradient_stop
+    assert loaded.observation_space == agent.observation_space
+    assert loaded.action_space == agent.action_space
+    for each in (agent, loaded):
+        for seed in range(5, 10):
+            each.update(make_batch(seed=seed))
+    assert identical(weights(*agent.modules().values()), weights(*loaded.modules().values()))
+    np.testing.assert_array_equal(agent.act(np.ones(3), explore=True), loaded.act(np.ones(3), explore=True))
+
+
+@pytest.mark.parametrize("saved", ["none", "no_grad", "optimizer"])
+@pytest.mark.parametrize("loaded", ["none", "no_grad", "optimizer"])
+def test_a_checkpoint_can_be_loaded_with_another_stop(saved, loaded, tmp_path):
+    agent = make_agent(gradient_stop=saved)
+    agent.update(make_batch())
+    agent.save(tmp_path / "agent.pt")
+    other = DDPG.load(tmp_path / "agent.pt", gradient_stop=loaded)
+    assert identical(weights(*agent.modules().values()), weights(*other.modules().values()))
+    other.update(make_batch())
+    assert other.gradient_stop.name == loaded
+
+
+def test_a_stop_of_the_users_own_has_to_be_given_again(tmp_path):
+    class Mine(GradientStop):
+        pass
+
+    make_agent(gradient_stop=Mine()).save(tmp_path / "agent.pt")
+    with pytest.raises(InputError, match="gradient_stop is none of this project's own"):
+        DDPG.load(tmp_path / "agent.pt")
+    assert isinstance(DDPG.load(tmp_path / "agent.pt", gradient_stop=Mine()).gradient_stop, Mine)
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
+    make_agent().save(tmp_path / "agent.pt")
+    with pytest.raises(InputError, match="does not fit"):
+        DDPG.load(tmp_path / "agent.pt", hidden_sizes=(4,))

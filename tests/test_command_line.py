@@ -1,0 +1,222 @@
+"""The commands as a person types them: what they leave behind, and every mistake answered in a sentence."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import identical, weights
+from hydra.core.global_hydra import GlobalHydra
+
+from ddpg import DDPG, checkpoint, command_line
+
+SMALL = [
+    "total_steps=120",
+    "learning_starts=50",
+    "batch_size=16",
+    "agent.hidden_sizes=[8]",
+    "log_interval=20",
+    "evaluation.interval=60",
+    "evaluation.episodes=1",
+    "+env.kwargs.max_episode_steps=20",
+]
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs a command in an empty folder; gives status, output and complaints."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(program, *arguments):
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        GlobalHydra.instance().clear()
+        status = 0
+        try:
+            {"train.py": command_line.train, "evaluate.py": command_line.evaluate_run}[program]()
+        except SystemExit as ended:
+            status = ended.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def runs(folder):
+    return sorted(path.parent for path in folder.glob("runs/**/result.json"))
+
+
+def test_train_then_evaluate_repeats_the_number(command, tmp_path):
+    status, out, err = command("train.py", *SMALL, "gradient_stop=detach", "agent.bootstrap_actor=online", "seed=3")
+    assert status == 0, err
+    (folder,) = runs(tmp_path)
+    assert re.fullmatch(r"runs/Pendulum-v1/detach-requires_grad-online/3/[^/]+", str(folder.relative_to(tmp_path)))
+    assert {path.name.split(".")[0] for path in folder.iterdir()} == {"", "checkpoint", "events", "result"}
+    summary, hint = out.splitlines()
+    mean = json.loads((folder / "result.json").read_text())["mean_return"]
+    assert f"mean return {mean:.2f}" in summary
+    assert "tensorboard --logdir runs" in hint
+    assert f"evaluate.py {folder.relative_to(tmp_path)} --render" in hint
+    agent = DDPG.load(folder)
+    assert agent.gradient_stop.name == "detach"
+    assert agent.bootstrapping_actor is agent.actor
+    status, out, _ = command("evaluate.py", folder)
+    assert status == 0
+    assert out.strip() == summary
+
+
+def test_a_sweep_gives_each_job_a_folder_of_its_own_that_a_second_sweep_finds_again(command, tmp_path):
+    sweep = ["-m", *SMALL, "gradient_stop=none,no_grad", "seed=0,1"]
+    assert command("train.py", *sweep)[0] == 0
+    folders = runs(tmp_path)
+    assert len(folders) == 4
+    written = [(folder / "result.json").stat().st_mtime_ns for folder in folders]
+    status, out, _ = command("train.py", *sweep)
+    assert status == 0
+    assert out.count("finished already") == 4
+    assert runs(tmp_path) == folders
+    assert [(folder / "result.json").stat().st_mtime_ns for folder in folders] == written
+
+
+@pytest.mark.parametrize("name", ["plain", "gradient_stop=detach,seed=3", "with space"])
+def test_resume_goes_on_in_the_same_folder_and_ends_as_an_unbroken_run(command, tmp_path, name):
+    folder, whole = tmp_path / name, tmp_path / "whole"
+    assert command("train.py", *SMALL, f"hydra.run.dir='{folder}'", "seed=1")[0] == 0
+    record = (folder / ".hydra" / "overrides.yaml").read_text()
+    status, out, err = command("train.py", f"resume={folder}", "total_steps=170")
+    assert status == 0, err
+    assert "after 170 steps" in out
+    assert (folder / ".hydra" / "overrides.yaml").read_text() == record
+    assert command("train.py", *SMALL, f"hydra.run.dir={whole}", "seed=1", "total_steps=170")[0] == 0
+    ended, unbroken = (weights(*DDPG.load(path).modules().values()) for path in (folder, whole))
+    assert identical(ended, unbroken)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sed=3"], "sed: there is no such setting; did you mean seed?"),
+        (["+sed=3"], "sed=3: there is no such setting; did you mean seed?"),
+        (["gradient_stop=detatch"], "gradient_stop=detatch: no such option; did you mean detach?"),
+        (["gradient_stp=detach"], "gradient_stp: there is no such setting; did you mean gradient_stop?"),
+        (
+            ["gradient_stop.scale=2"],
+            "gradient_stop.scale: the chosen gradient_stop has no such setting; gradient_stop=m",
+        ),
+        (["agent.actor_lr=-1"], "agent.actor_lr=-1: must be greater than 0"),
+        (["agent.optimizer_options.beta=1"], "agent.optimizer_options.beta: there is no such setting"),
+        (["batch_size=500", "buffer_size=400"], "batch_size=500: larger"),
+        (["buffer_size=1000000000000"], "buffer capacity 1000000000000: needs"),
+        (["env=pendulom"], "env=pendulom: no such option; did you mean pendulum?"),
+        (["env.id=Pendulom-v1"], "env.id=Pendulom-v1: no such environment is registered; did you mean Pendulum-v1?"),
+        (["env.id=CartPole-v1"], "env.id=CartPole-v1: action space Discrete(2)"),
+        (["device=cudda"], "device=cudda: not usable"),
+        (["seed"], "Error parsing override 'seed'"),
+        (["resume=nowhere"], "resume=nowhere: there is no such folder"),
+        (["-m", "seed=1,-2", *SMALL], "seed=-2: must be"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_a_sentence_and_status_2(command, arguments, sentence):
+    status, out, err = command("train.py", *arguments)
+    assert status == 2
+    assert sentence in err
+    assert "Traceback" not in out + err
+
+
+def test_a_mistake_leaves_no_folder_behind(command, tmp_path):
+    for mistake in ("seed=-1", "env.id=CartPole-v1", "device=cudda", "gradient_stop=x"):
+        assert command("train.py", mistake)[0] == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_not_written_over(command, tmp_path):
+    assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
+    before = {path: path.read_bytes() for path in Path("here").rglob("*") if path.is_file()}
+    status, _, err = command("train.py", *SMALL, "hydra.run.dir=here", "seed=9")
+    assert status == 2
+    assert "hydra.run.dir=here: holds a run already" in err
+    for arguments, sentence in (
+        (["resume=here"], "total_steps=120: the run already stands at step 120"),
+        (["resume=here", "total_steps=200", "seed=9"], "seed: a resumed run keeps its settings"),
+        (["resume=here", "-m"], "one run at a time"),
+    ):
+        status, _, err = command("train.py", *arguments)
+        assert status == 2
+        assert sentence in err
+    assert {path: path.read_bytes() for path in Path("here").rglob("*") if path.is_file()} == before
+
+
+def test_a_checkpoint_does_not_get_a_module_imported(command, tmp_path, monkeypatch):
+    """Promise 5: unless the person types the module's name too."""
+    (tmp_path / "strange.py").write_text("import pathlib; pathlib.Path('executed').touch()")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
+    content = checkpoint.load("here")
+    content["settings"]["env"]["id"] = "strange:Pendulum-v1"
+    checkpoint.save("here/checkpoint.pt", content)
+    for program, *arguments in (("evaluate.py", "here"), ("train.py", "resume=here", "total_steps=200")):
+        status, _, err = command(program, *arguments)
+        assert status == 2
+        assert "would have to be imported" in err
+    assert not Path("executed").exists()
+    status, _, err = command("evaluate.py", "here", "--episodes", "1", "--env", "strange:Pendulum-v1")
+    assert status == 0, err
+    assert Path("executed").exists()
+
+
+def test_evaluate_refuses_what_is_no_run(command, tmp_path):
+    for arguments, sentence in (
+        (["nowhere"], "no such file or folder"),
+        ([tmp_path], "holds no checkpoint.pt"),
+        ([tmp_path, "--episodes", "0"], "--episodes 0: must be 1 or more"),
+    ):
+        status, _, err = command("evaluate.py", *arguments)
+        assert status == 2
+        assert sentence in err
+
+
+def test_an_unsound_choice_is_announced(command):
+    _, _, err = command("train.py", *SMALL, "gradient_stop=manual", "gradient_stop.every=2", "critic_freeze=none")
+    assert "Manual(scale=0.0, every=2) is not sound" in err
+    assert "NoFreeze() is not sound" in err
+
+
+def test_an_interrupted_run_says_how_to_go_on(command, monkeypatch):
+    from ddpg.training import Training
+
+    evaluate = Training._evaluate
+
+    def interrupt(self, telemetry):
+        evaluate(self, telemetry)
+        if self.step == 120:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_evaluate", interrupt)
+    arguments = [*SMALL, "hydra.run.dir=here", "checkpoint.interval=50"]
+    status, _, err = command("train.py", *arguments)
+    assert status == 1
+    assert "train.py resume=here" in err
+    monkeypatch.setattr(Training, "_evaluate", evaluate)
+    assert command("train.py", "resume=here")[0] == 0
+
+
+def test_help_is_a_page(command):
+    status, out, _ = command("train.py", "--help")
+    assert status == 0
+    for part in ("gradient_stop: detach, inference_mode, manual", "env=half_cheetah", "total_steps: 10000", "resume="):
+        assert part in out
+
+
+def test_the_scripts_run(tmp_path):
+    """From another folder, in a process of their own."""
+    for script, arguments in (("train.py", [*SMALL, "hydra.run.dir=here"]), ("evaluate.py", ["here"])):
+        done = subprocess.run(
+            [sys.executable, SCRIPTS / script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "mean return" in done.stdout
+    assert shutil.which("ddpg-train", path=Path(sys.executable).parent)

@@ -1,0 +1,29 @@
+import gymnasium
+import numpy as np
+from conftest import ACTIONS, OBSERVATIONS, make_agent
+
+from ddpg.evaluation import evaluate
+
+
+class Starts(gymnasium.Env):
+    """Lasts as many steps as the seed is above 10,000, plus one, and pays the first action's first element."""
+
+    observation_space = OBSERVATIONS
+    action_space = ACTIONS
+
+    def reset(self, *, seed=None, options=None):
+        self.left = seed - 10_000 + 1
+        return np.full(3, self.left / 10), {}
+
+    def step(self, action):
+        self.left -= 1
+        return np.full(3, self.left / 10), float(action[0]), self.left == 0, False, {}
+
+
+def test_episodes_start_from_their_seeds_and_the_policy_acts_without_noise():
+    agent = make_agent()
+    found = evaluate(agent, Starts(), range(3))
+    assert found.lengths.tolist() == [1, 2, 3]
+    paid = {left: float(agent.act(np.full(3, left / 10))[0]) for left in (1, 2, 3)}
+    np.testing.assert_allclose(found.returns, [paid[1], paid[2] + paid[1], paid[3] + paid[2] + paid[1]])
+    assert evaluate(agent, Starts(), [2]).returns[0] == found.returns[2]

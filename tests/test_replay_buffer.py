@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from conftest import ACTIONS, OBSERVATIONS
+from gymnasium.spaces import Box
+
+from ddpg import InputError, ReplayBuffer
+
+
+def transition(number: int) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, bool]:
+    return np.full(3, number), np.full(2, number / 10), 100.0 + number, np.full(3, number + 0.5), number % 3 == 0
+
+
+def transitions(first: int, count: int) -> list[np.ndarray]:
+    return [np.array(column) for column in zip(*map(transition, range(first, first + count)), strict=True)]
+
+
+def numbers(buffer: ReplayBuffer) -> list[float]:
+    return [reward - 100 for reward in buffer.transitions().rewards.tolist()]
+
+
+@pytest.mark.parametrize("groups", [[1] * 12, [5, 5, 2], [12], [4, 1, 7], [7, 5]])
+def test_the_latest_transitions_are_kept_in_order_however_they_come(groups):
+    buffer, first = ReplayBuffer(5, OBSERVATIONS, ACTIONS), 0
+    for count in groups:
+        buffer.add(*(transition(first) if count == 1 else transitions(first, count)))
+        first += count
+        assert len(buffer) == min(first, 5)
+        assert numbers(buffer) == list(range(max(0, first - 5), first))
+    batch = buffer.transitions()
+    for row, number in enumerate(range(7, 12)):
+        observation, action, reward, next_observation, terminated = transition(number)
+        np.testing.assert_array_equal(batch.observations[row], observation)
+        np.testing.assert_allclose(batch.actions[row], action, rtol=1e-7)
+        np.testing.assert_array_equal(batch.next_observations[row], next_observation)
+        assert batch.rewards[row] == reward
+        assert batch.terminations[row] == terminated
+
+
+def test_samples_are_whole_transitions_drawn_uniformly():
+    buffer = ReplayBuffer(10, OBSERVATIONS, ACTIONS, seed=1)
+    buffer.add(*transitions(0, 10))
+    batch = buffer.sample(20_000)
+    assert [tuple(tensor.shape) for tensor in batch] == [(20_000, 3), (20_000, 2), (20_000,), (20_000, 3), (20_000,)]
+    assert {tensor.dtype for tensor in batch} == {torch.float32}
+    drawn = batch.rewards - 100
+    assert torch.equal(batch.observations[:, 0], drawn)
+    assert torch.equal(batch.next_observations[:, 2], drawn + 0.5)
+    assert torch.equal(batch.terminations, (drawn % 3 == 0).float())
+    counts = drawn.long().bincount(minlength=10)
+    assert (counts - 2000).abs().max() < 5 * (20_000 * 0.1 * 0.9) ** 0.5
+
+
+def test_sampling_follows_the_seed_and_goes_on_from_its_state():
+    buffers = [ReplayBuffer(10, OBSERVATIONS, ACTIONS, seed=seed) for seed in (1, 1, 2)]
+    for buffer in buffers:
+        buffer.add(*transitions(0, 14))
+    first = [buffer.sample(50).rewards.tolist() for buffer in buffers]
+    assert first[0] == first[1] != first[2]
+    restored = ReplayBuffer(10, OBSERVATIONS, ACTIONS)
+    restored.load_state_dict(buffers[0].state_dict())
+    assert numbers(restored) == numbers(buffers[0])
+    assert restored.sample(50).rewards.tolist() == buffers[1].sample(50).rewards.tolist()
+    for buffer in (restored, buffers[0]):
+        buffer.add(*transition(14))
+    assert numbers(restored) == numbers(buffers[0])
+
+
+def test_spaces_of_any_shape_are_flattened():
+    buffer = ReplayBuffer(4, Box(0, 255, (2, 3), np.uint8), Box(-1, 1, (2, 2)))
+    buffer.add(np.arange(6).reshape(2, 3), np.eye(2), 1.0, np.arange(6).reshape(2, 3)[::-1], False)
+    batch = buffer.sample(1)
+    assert batch.observations.tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert batch.next_observations.tolist() == [[3, 4, 5, 0, 1, 2]]
+    assert batch.actions.tolist() == [[1, 0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({0: np.zeros(4)}, r"observation of shape \(4,\): expected \(3,\)"),
+        ({1: np.zeros((3, 2))}, "unequal number.*'actions': 3"),
+        ({2: float("nan")}, "not finite.*rewards"),
+        ({3: np.full(3, 1e300)}, "not finite in float32"),
+    ],
+    ids=str,
+)
+def test_a_transition_that_does_not_fit_is_refused_and_not_stored(change, sentence):
+    buffer = ReplayBuffer(4, OBSERVATIONS, ACTIONS)
+    with pytest.raises(InputError, match=sentence):
+        buffer.add(*(change.get(position, value) for position, value in enumerate(transition(1))))
+    assert len(buffer) == 0
+
+
+def test_what_cannot_be_made_or_sampled_is_refused():
+    with pytest.raises(InputError, match="capacity 0"):
+        ReplayBuffer(0, OBSERVATIONS, ACTIONS)
+    with pytest.raises(InputError, match=r"needs 40000000\.0 GB"):
+        ReplayBuffer(10**15, OBSERVATIONS, ACTIONS)
+    buffer = ReplayBuffer(4, OBSERVATIONS, ACTIONS)
+    with pytest.raises(InputError, match="empty replay buffer"):
+        buffer.sample(4)
+    buffer.add(*transition(1))
+    with pytest.raises(InputError, match="batch_size=0"):
+        buffer.sample(0)

@@ -1,0 +1,58 @@
+import pytest
+from test_training import small
+
+from ddpg import InputError
+from ddpg.settings import valid_keys
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sed": 3}, "sed=3: there is no such setting; did you mean seed?"),
+        ({"agent__actor_rl": 1}, r"agent\.actor_rl=1: there is no such setting; did you mean agent\.actor_lr\?"),
+        ({"agent__actor_lr": -0.1}, r"agent\.actor_lr=-0\.1: must be greater than 0; 0\.001 is valid"),
+        ({"agent__actor_lr": float("inf")}, r"agent\.actor_lr=inf: must be a finite number"),
+        ({"agent__discount": 1.2}, r"agent\.discount=1\.2: must be less than or equal to 1; the nearest .* is 1\."),
+        ({"agent__polyak": 0}, r"agent\.polyak=0: must be greater than 0; 0\.005 is valid"),
+        ({"agent__hidden_sizes": []}, r"agent\.hidden_sizes=\[\]: .*\[256, 256\] is valid"),
+        ({"agent__hidden_sizes": [8, 0]}, r"agent\.hidden_sizes\.1=0: must be greater than or equal to 1"),
+        ({"agent__bootstrap_actor": "targe"}, "no such choice; did you mean target?"),
+        ({"agent__action_layer": 4}, r"agent\.action_layer=4: .* layers 0 to 2; the nearest valid value is 2"),
+        ({"agent__optimizer": "Adm"}, r"agent\.optimizer=Adm: .* did you mean Adam"),
+        ({"agent__optimizer_options": {"beta": 1}}, r"agent\.optimizer_options\.beta: Adam has no such option.*betas"),
+        ({"gradient_stop": {"name": "detatch"}}, "gradient_stop=detatch: no such option; did you mean detach?"),
+        (
+            {"gradient_stop": {"name": "no_grad", "scale": 1}},
+            r"gradient_stop\.scale: gradient_stop no_grad has no such",
+        ),
+        ({"gradient_stop": {"name": "manual", "every": 0}}, r"gradient_stop\.every=0: must be"),
+        ({"critic_freeze": {"name": "input"}}, "critic_freeze=input: no such option; did you mean inputs?"),
+        ({"exploration": {"name": "gaussian", "sigma": -1}}, r"exploration\.sigma=-1: must be"),
+        ({"batch_size": 151}, "batch_size=151: larger .*; the nearest valid value is 150"),
+        ({"total_steps": 0}, "total_steps=0: must be .*; the nearest valid value is 1"),
+        ({"seed": 1.5}, "seed=1.5: must be a valid integer"),
+        ({"seed": True}, "seed=True: must be a valid integer"),
+        ({"gradient_steps_per_step": -1}, "gradient_steps_per_step=-1: must be .*; the nearest valid value is 0"),
+        ({"env__id": "Pendulom-v1"}, r"env\.id=Pendulom-v1: .*did you mean Pendulum-v1"),
+        ({"env__num_envs": "8"}, r"env\.num_envs=8: must be a valid integer"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_named_with_its_rule_and_the_nearest_valid_choice(changes, sentence):
+    with pytest.raises(InputError, match=sentence) as raised:
+        small(**changes)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_mistake_is_named_at_once():
+    with pytest.raises(InputError) as raised:
+        small(seed=-1, batch_size=0, env__num_envs=0)
+    assert [line.split("=")[0] for line in str(raised.value).splitlines()] == ["env.num_envs", "seed", "batch_size"]
+
+
+def test_the_digest_tells_runs_apart():
+    assert small().digest() == small().digest() != small(seed=1).digest()
+
+
+def test_valid_keys_are_those_that_can_be_typed():
+    assert {"seed", "agent.actor_lr", "gradient_stop.scale", "exploration.theta", "resume"} <= set(valid_keys())

@@ -1,0 +1,75 @@
+"""What the gradient-flow curves show is what the step applied."""
+
+import pytest
+from conftest import make_agent, make_batch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_critic_freeze import SOUND as SOUND_FREEZES
+from test_gradient_stop import SOUND as SOUND_STOPS
+from torch.nn.utils import get_total_norm
+
+from ddpg.gradient_stop import Manual
+from ddpg.telemetry import AppliedGradients, Telemetry
+
+CRITIC = "gradient_flow/critic_loss_to_"
+ACTOR = "gradient_flow/actor_loss_to_"
+
+
+def applied(updates=3, **options):
+    agent = make_agent(**options)
+    with AppliedGradients(agent) as gradients:
+        for seed in range(updates):
+            agent.update(make_batch(seed=seed))
+    return {tag: norm.item() for tag, norm in gradients.norms.items()}
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+@pytest.mark.parametrize("stop", SOUND_STOPS)
+def test_a_sound_stop_applies_exactly_nothing_to_the_actors(stop, bootstrap_actor):
+    norms = applied(gradient_stop=stop, bootstrap_actor=bootstrap_actor)
+    assert norms[CRITIC + "actor"] == norms[CRITIC + "target_actor"] == 0
+    assert norms[CRITIC + "critic"] > 0
+    assert norms[ACTOR + "actor"] > 0
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+def test_without_a_stop_the_bootstrapping_actor_is_reached(bootstrap_actor):
+    norms = applied(gradient_stop="none", bootstrap_actor=bootstrap_actor)
+    reached, other = ("target_actor", "actor") if bootstrap_actor == "target" else ("actor", "target_actor")
+    assert norms[CRITIC + reached] > 0
+    assert norms[CRITIC + other] == 0
+    halved = applied(updates=1, gradient_stop=Manual(scale=0.5), bootstrap_actor=bootstrap_actor)
+    whole = applied(updates=1, gradient_stop="none", bootstrap_actor=bootstrap_actor)
+    assert halved[CRITIC + reached] == pytest.approx(0.5 * whole[CRITIC + reached])
+
+
+@pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
+def test_only_without_a_freeze_the_critic_is_reached_by_the_actors_loss(freeze):
+    norms = applied(critic_freeze=freeze)
+    assert (norms[ACTOR + "critic"] == 0) == (freeze != "none")
+    assert norms[ACTOR + "actor"] > 0
+
+
+def test_the_norm_is_that_of_the_gradient():
+    agent = make_agent()
+    with AppliedGradients(agent) as gradients:
+        agent.update_critic(make_batch())
+    norm = get_total_norm([parameter.grad for parameter in agent.critic.parameters()])
+    assert gradients.norms[CRITIC + "critic"] == norm
+    agent.update_critic(make_batch(seed=1))
+    assert gradients.norms[CRITIC + "critic"] == norm  # nothing is measured outside
+
+
+def test_events_hide_what_a_broken_off_process_wrote_beyond_the_checkpoint(tmp_path):
+    for first_step, value in ((0, 1.0), (100, 2.0)):
+        with Telemetry(tmp_path, "test", 300, first_step) as telemetry:
+            for step in range(first_step + 50, 301, 50):
+                telemetry.episode(step, value, 5.0)
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("rollout/episode_return")
+    assert [(event.step, event.value) for event in events] == [
+        (50, 1),
+        (100, 1),
+        (150, 2),
+        (200, 2),
+        (250, 2),
+        (300, 2),
+    ]

@@ -1,0 +1,170 @@
+"""Promise 4: a run is a function of its config and seed, whether or not it was broken off."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import identical, weights
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ddpg import DDPG, InputError, checkpoint
+from ddpg.settings import Settings
+from ddpg.training import DivergedError, Training
+
+SMALL = {
+    "env": {"id": "Pendulum-v1", "num_envs": 1, "asynchronous": False, "kwargs": {"max_episode_steps": 30}},
+    "agent": {
+        "bootstrap_actor": "target",
+        "hidden_sizes": [8, 8],
+        "actor_lr": 1e-3,
+        "critic_lr": 1e-3,
+        "discount": 0.99,
+        "polyak": 0.005,
+        "critic_weight_decay": 0.0,
+        "final_layer_bound": None,
+        "action_layer": 0,
+        "optimizer": "Adam",
+        "optimizer_options": {},
+    },
+    "gradient_stop": {"name": "no_grad"},
+    "critic_freeze": {"name": "requires_grad"},
+    "exploration": {"name": "gaussian", "sigma": 0.1},
+    "seed": 0,
+    "total_steps": 200,
+    "device": "cpu",
+    "batch_size": 16,
+    "buffer_size": 150,
+    "learning_starts": 50,
+    "gradient_steps_per_step": 1,
+    "log_interval": 20,
+    "evaluation": {"interval": 100, "episodes": 1},
+    "checkpoint": {"interval": 1000},
+}
+
+
+def small(**changes):
+    """Settings of a run of seconds; `agent__polyak=…` reaches into a section."""
+    values = json.loads(json.dumps(SMALL))
+    for key, value in changes.items():
+        section, _, name = key.rpartition("__")
+        (values[section] if section else values)[name] = value
+    return Settings.check(values)
+
+
+def run(folder, settings, content=None):
+    training = Training(settings, folder)
+    if content is not None:
+        training.load(content)
+    evaluation = training.run()
+    training.close()
+    return training, evaluation
+
+
+def scalars(folder):
+    events = EventAccumulator(str(folder)).Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if not tag.startswith("time/")
+    }
+
+
+def state(training):
+    return [*weights(*training.agent.modules().values()), *training.buffer.transitions()]
+
+
+@pytest.mark.parametrize("changes", [{}, {"env__num_envs": 4, "exploration": {"name": "ornstein_uhlenbeck"}}], ids=str)
+def test_equal_settings_give_equal_runs(tmp_path, changes):
+    one, evaluation = run(tmp_path / "one", small(**changes))
+    other, again = run(tmp_path / "other", small(**changes))
+    assert identical(state(one), state(other))
+    np.testing.assert_array_equal(evaluation.returns, again.returns)
+    assert scalars(tmp_path / "one") == scalars(tmp_path / "other")
+    third, _ = run(tmp_path / "third", small(seed=1, **changes))
+    assert not identical(state(one), state(third))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"env__num_envs": 3, "exploration": {"name": "ornstein_uhlenbeck"}},
+        {"env__num_envs": 2, "env__asynchronous": True, "gradient_steps_per_step": 0.3},
+        {"gradient_stop": {"name": "manual", "scale": 0.5, "every": 3}, "agent__optimizer": "SGD"},
+    ],
+    ids=str,
+)
+def test_a_resumed_run_ends_as_if_it_had_not_been_broken_off(tmp_path, changes):
+    whole, evaluation = run(tmp_path / "whole", small(total_steps=240, **changes))
+    run(tmp_path / "resumed", small(total_steps=130, **changes))  # in the middle of an episode
+    content = checkpoint.load(tmp_path / "resumed")
+    resumed, again = run(tmp_path / "resumed", small(total_steps=240, **changes), content)
+    assert identical(state(whole), state(resumed))
+    np.testing.assert_array_equal(evaluation.returns, again.returns)
+    assert whole.step == resumed.step
+    assert whole.updates == resumed.updates
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "ratio", "steps", "updates"), [(1, 1, 200, 150), (8, 1, 200, 150), (8, 0.5, 200, 75), (3, 2, 201, 302)]
+)
+def test_gradient_steps_follow_environment_steps(tmp_path, num_envs, ratio, steps, updates):
+    training, _ = run(tmp_path, small(env__num_envs=num_envs, gradient_steps_per_step=ratio))
+    assert training.step == steps
+    assert training.updates == training.agent.critic_updates == updates
+    assert len(training.buffer) == 150
+
+
+def test_what_a_run_leaves_behind(tmp_path):
+    training, evaluation = run(tmp_path, small())
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["mean_return"] == evaluation.returns.mean()
+    assert len(result["returns"]) == 100
+    assert result["seed"] == 0
+    assert result["config_digest"] == small().digest()
+    assert result["versions"].keys() == {"python", "ddpg", "torch", "gymnasium", "numpy"}
+    loaded = DDPG.load(tmp_path)
+    assert identical(weights(*loaded.modules().values()), weights(*training.agent.modules().values()))
+    curves = scalars(tmp_path)
+    assert curves.keys() == {
+        "rollout/episode_return",
+        "rollout/episode_length",
+        "eval/mean_return",
+        "losses/critic",
+        "losses/actor",
+        "values/q_mean",
+        "values/target_actor_gap",
+        *(f"gradient_flow/critic_loss_to_{module}" for module in ("actor", "target_actor", "critic")),
+        *(f"gradient_flow/actor_loss_to_{module}" for module in ("actor", "critic")),
+    }
+    assert [step for step, _ in curves["losses/critic"]] == [51, *range(60, 201, 20)]
+    assert [step for step, _ in curves["eval/mean_return"]] == [100, 200]
+    assert curves["rollout/episode_length"] == [(step, 30) for step in range(30, 200, 30)]
+    assert {value for _, value in curves["gradient_flow/critic_loss_to_target_actor"]} == {0}
+
+
+def test_a_short_run_without_learning_still_ends_well(tmp_path):
+    training, _ = run(tmp_path, small(total_steps=30))
+    assert training.updates == 0
+    assert (tmp_path / "result.json").exists()
+
+
+def test_a_truncated_episode_bootstraps_and_a_terminated_one_does_not(tmp_path):
+    truncating, _ = run(tmp_path / "one", small())
+    assert truncating.buffer.transitions().terminations.sum() == 0
+    env = {"id": "InvertedPendulum-v5", "num_envs": 1, "asynchronous": False, "kwargs": {}}
+    pytest.importorskip("mujoco")
+    terminating, _ = run(tmp_path / "other", small(env=env))
+    assert terminating.buffer.transitions().terminations.sum() > 5
+
+
+def test_divergence_is_said_with_what_to_lower(tmp_path):
+    with pytest.raises(DivergedError, match=r"losses/.*=(inf|nan).*lower agent\.critic_lr=1e\+30"):
+        run(tmp_path, small(agent__critic_lr=1e30))
+
+
+def test_a_device_or_an_environment_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    for changes in ({"device": "meta2"}, {"env__kwargs": {"gravity": 1}}, {"env__id": "CartPole-v1"}):
+        with pytest.raises(InputError):
+            run(tmp_path, small(**changes))
+    assert not list(tmp_path.iterdir())
