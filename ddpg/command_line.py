@@ -3,6 +3,8 @@
 import argparse
 import os
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,14 +123,18 @@ def _run(config: DictConfig) -> None:
         evaluation = training.run()
     except (KeyboardInterrupt, DivergedError) as error:
         kept = (folder / checkpoint.FILE_NAME).exists()
-        last = f"go on from the last checkpoint: {_program()} resume={shown}" if kept else "no checkpoint was made yet."
+        last = (
+            f"go on from the last checkpoint: {_program()} resume={shlex.quote(shown)}"
+            if kept
+            else "no checkpoint was made yet."
+        )
         reason = str(error) if isinstance(error, DivergedError) else "interrupted;"
         sys.exit(_complain(reason if isinstance(error, DivergedError) else f"{reason} {last}", status=1))
     finally:
         training.close()
     print(_summary(settings.env.id, training.step, evaluation.returns))
-    evaluate_command = _program().replace("train", "evaluate")
-    print(f"Curves: tensorboard --logdir {_root(shown)}    Watch it: {evaluate_command} {shown} --render")
+    watch = f"{_program().replace('train', 'evaluate')} {shlex.quote(shown)} --render"
+    print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(shown))}    Watch the policy: {watch}")
 
 
 def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[str, Any] | None]:
@@ -228,6 +234,8 @@ def _hydra_sentence(error: Exception) -> str:
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1]
         group, _, setting = key.partition(".")
+        if key.startswith(("env.kwargs", "agent.optimizer_options")):
+            return f"{key}: no entry of this name yet; +{key}=… adds one."
         owners = option_settings().get((group, setting))
         if owners:
             return f"{key}: the chosen {group} has no such setting; {group}={' or '.join(owners)} has it: add that."
@@ -243,8 +251,16 @@ def _summary(env_id: str, step: int, returns: Any) -> str:
 
 
 def _program() -> str:
-    """How the person called this program."""
-    return sys.argv[0] if not sys.argv[0].endswith(".py") else f"python {os.path.relpath(sys.argv[0])}"
+    """How to call this program again."""
+    program = Path(sys.argv[0])
+    return f"{_tool('python')} {os.path.relpath(program)}" if program.suffix == ".py" else _tool(program.name)
+
+
+def _tool(name: str) -> str:
+    """How to call a program of this Python environment: by its name alone only if the shell would find this one."""
+    path = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    return os.path.relpath(path) if path.exists() and found != str(path) else name
 
 
 def _root(folder: str) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ddpg import optimizers
@@ -18,6 +18,8 @@ from ddpg.gradient_stop import GradientStop
 Count = Annotated[int, Field(ge=1)]
 Interval = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, examples=[1e-3])]
+# null where there are none: Hydra lets the command line replace a null, but not add to an empty mapping.
+Keywords = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
 
 
 def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
@@ -39,7 +41,7 @@ class EnvironmentSettings(_Section):
     id: str
     num_envs: Count
     asynchronous: bool
-    kwargs: dict[str, Any]
+    kwargs: Keywords
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -60,7 +62,7 @@ class AgentSettings(_Section):
     final_layer_bound: Annotated[float, Field(gt=0, examples=[3e-3])] | None
     action_layer: Annotated[int, Field(ge=0)]
     optimizer: str
-    optimizer_options: dict[str, Any]
+    optimizer_options: Keywords
 
     @model_validator(mode="after")
     def _check(self) -> Self:

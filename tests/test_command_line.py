@@ -12,6 +12,7 @@ from conftest import identical, weights
 from hydra.core.global_hydra import GlobalHydra
 
 from ddpg import DDPG, checkpoint, command_line
+from ddpg.settings import valid_keys
 
 SMALL = [
     "total_steps=120",
@@ -21,7 +22,7 @@ SMALL = [
     "log_interval=20",
     "evaluation.interval=60",
     "evaluation.episodes=1",
-    "+env.kwargs.max_episode_steps=20",
+    "env.kwargs={max_episode_steps: 20}",
 ]
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -107,7 +108,8 @@ def test_resume_goes_on_in_the_same_folder_and_ends_as_an_unbroken_run(command, 
             "gradient_stop.scale: the chosen gradient_stop has no such setting; gradient_stop=m",
         ),
         (["agent.actor_lr=-1"], "agent.actor_lr=-1: must be greater than 0"),
-        (["agent.optimizer_options.beta=1"], "agent.optimizer_options.beta: there is no such setting"),
+        (["agent.optimizer_options={beta: 1}"], "agent.optimizer_options.beta: Adam has no such option"),
+        (["env.kwargs.g=1"], "env.kwargs.g: no entry of this name yet; +env.kwargs.g=… adds one"),
         (["batch_size=500", "buffer_size=400"], "batch_size=500: larger"),
         (["buffer_size=1000000000000"], "buffer capacity 1000000000000: needs"),
         (["env=pendulom"], "env=pendulom: no such option; did you mean pendulum?"),
@@ -207,8 +209,11 @@ def test_an_interrupted_run_says_how_to_go_on(command, monkeypatch):
 def test_help_is_a_page(command):
     status, out, _ = command("train.py", "--help")
     assert status == 0
-    for part in ("gradient_stop: detach, inference_mode, manual", "env=half_cheetah", "total_steps: 10000", "resume="):
+    for part in ("gradient_stop: detach, inference_mode, manual", "env=half_cheetah", "resume="):
         assert part in out
+    sections = {"agent", "env", "evaluation", "checkpoint", "gradient_stop", "critic_freeze", "exploration"}
+    for key in set(valid_keys()) - sections - {"experiment"}:
+        assert re.search(rf"^ +{re.escape(key)} .*\[.+\]$", out, re.MULTILINE), key
 
 
 def test_the_scripts_run(tmp_path):

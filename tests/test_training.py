@@ -153,7 +153,6 @@ def test_a_truncated_episode_bootstraps_and_a_terminated_one_does_not(tmp_path):
     truncating, _ = run(tmp_path / "one", small())
     assert truncating.buffer.transitions().terminations.sum() == 0
     env = {"id": "InvertedPendulum-v5", "num_envs": 1, "asynchronous": False, "kwargs": {}}
-    pytest.importorskip("mujoco")
     terminating, _ = run(tmp_path / "other", small(env=env))
     assert terminating.buffer.transitions().terminations.sum() > 5
 
