@@ -53,7 +53,6 @@ def train() -> None:
 def evaluate_run() -> None:
     """`scripts/evaluate.py`: repeat a run's final evaluation, or watch its policy."""
     parser = argparse.ArgumentParser(
-        prog="evaluate.py",
         description="Evaluate the policy of a run without exploration. Episode i starts from reset(seed=10000 + i).",
     )
     parser.add_argument("run", type=Path, help="a run's folder, or a checkpoint in it")
@@ -65,6 +64,10 @@ def evaluate_run() -> None:
     with _mistakes_in_sentences():
         episodes = arguments.episodes if arguments.episodes is not None else 3 if arguments.render else FINAL_EPISODES
         require(episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
+        require(
+            not arguments.render or sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()),
+            "--render: there is no display to open a window on (DISPLAY is not set); leave it out, or log in with one.",
+        )
         usable_device(arguments.device)
         content = _run_content(arguments.run)
         env = content["settings"]["env"]
@@ -73,6 +76,10 @@ def evaluate_run() -> None:
         environment = make_environment(env["id"], env["kwargs"], "human" if arguments.render else None)
         try:
             evaluation = evaluate(agent, environment, tqdm(range(episodes), unit=" episodes", leave=False))
+        except Exception as error:  # whatever a stranger's window may raise
+            if not arguments.render:
+                raise
+            raise InputError(f"--render: no window could be shown ({error}); it needs a display.") from error
         finally:
             environment.close()
         print(_summary(env["id"], content["training"]["step"], evaluation.returns))
@@ -85,9 +92,9 @@ class CheckFirst(Callback):
         with _mistakes_in_sentences():  # Hydra would turn an exception from here into a warning
             folder = Path(config.hydra.run.dir)
             settings, content = _settings(config, config.hydra.overrides.task)
-            used = content is None and any((folder / name).exists() for name in (checkpoint.FILE_NAME, RESULT_NAME))
             require(
-                not used, f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on."
+                content is not None or not (folder / checkpoint.FILE_NAME).exists(),
+                f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on.",
             )
             make_environment(settings.env.id, settings.env.kwargs).close()
             usable_device(settings.device)
@@ -121,15 +128,12 @@ def _run(config: DictConfig) -> None:
         training.load(content)
     try:
         evaluation = training.run()
-    except (KeyboardInterrupt, DivergedError) as error:
+    except DivergedError as error:
+        sys.exit(_complain(str(error), status=1))
+    except KeyboardInterrupt:
         kept = (folder / checkpoint.FILE_NAME).exists()
-        last = (
-            f"go on from the last checkpoint: {_program()} resume={shlex.quote(shown)}"
-            if kept
-            else "no checkpoint was made yet."
-        )
-        reason = str(error) if isinstance(error, DivergedError) else "interrupted;"
-        sys.exit(_complain(reason if isinstance(error, DivergedError) else f"{reason} {last}", status=1))
+        mend = f"{_program()} resume={shlex.quote(shown)} goes on" if kept else "there is none yet"
+        sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
     finally:
         training.close()
     print(_summary(settings.env.id, training.step, evaluation.returns))
@@ -178,7 +182,7 @@ def _left_off(folder: Path, settings: Settings) -> dict[str, Any] | None:
 def _run_content(path: Path) -> dict[str, Any]:
     content = checkpoint.load(path)
     require(
-        isinstance(content.get("settings"), dict) and isinstance(content.get("training"), dict),
+        "settings" in content and "training" in content,
         f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
     )
     return content

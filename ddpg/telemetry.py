@@ -63,7 +63,7 @@ class Telemetry:
     """
 
     def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0) -> None:
-        self._writer = SummaryWriter(folder, purge_step=first_step + 1 if first_step else None)
+        self._writer = SummaryWriter(folder, purge_step=first_step + 1)
         self._bar = tqdm(
             desc=title,
             total=total_steps,

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ddpg import checkpoint, optimizers
 from ddpg.agent import DDPG
 from ddpg.environments import Collector, Transitions, make_environment, make_vector
+from ddpg.errors import InputError
 from ddpg.evaluation import FINAL_EPISODES, FIRST_SEED, Evaluation, evaluate
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.settings import Settings
@@ -193,9 +194,14 @@ class Training:
         checkpoint.save(self.folder / checkpoint.FILE_NAME, content)
 
     def load(self, content: dict[str, Any]) -> None:
-        """Go on from a checkpoint's content."""
+        """Go on from a checkpoint's content. Raises `InputError` if it is not one of this run."""
         self.agent = DDPG.from_state_dict(content["agent"], device=self.settings.device)
-        state = content["training"]
+        try:
+            self._load(content["training"])
+        except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+            raise InputError(f"{self.folder}: the checkpoint does not fit its run ({error}); train anew.") from error
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.buffer.load_state_dict(state["buffer"])
         self.collector.load_state_dict(state["collector"])
         self.generator.bit_generator.state = state["generator"]

@@ -170,11 +170,15 @@ def test_a_checkpoint_does_not_get_a_module_imported(command, tmp_path, monkeypa
     assert Path("executed").exists()
 
 
-def test_evaluate_refuses_what_is_no_run(command, tmp_path):
+def test_evaluate_refuses_what_is_no_run(command, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
     for arguments, sentence in (
         (["nowhere"], "no such file or folder"),
         ([tmp_path], "holds no checkpoint.pt"),
         ([tmp_path, "--episodes", "0"], "--episodes 0: must be 1 or more"),
+        ([tmp_path, "--render"], "--render: there is no display"),
     ):
         status, _, err = command("evaluate.py", *arguments)
         assert status == 2
@@ -200,8 +204,8 @@ def test_an_interrupted_run_says_how_to_go_on(command, monkeypatch):
     monkeypatch.setattr(Training, "_evaluate", interrupt)
     arguments = [*SMALL, "hydra.run.dir=here", "checkpoint.interval=50"]
     status, _, err = command("train.py", *arguments)
-    assert status == 1
-    assert "train.py resume=here" in err
+    assert status == 130
+    assert "train.py resume=here goes on" in err
     monkeypatch.setattr(Training, "_evaluate", evaluate)
     assert command("train.py", "resume=here")[0] == 0
 
