@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ddpg import checkpoint, optimizers
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.errors import InputError, choices, require
+from ddpg.errors import InputError, choices, real, require, whole
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
 from ddpg.networks import Actor, Critic
@@ -36,7 +36,7 @@ class DDPG:
         critic_weight_decay: L2 on the critic's parameters.
         final_layer_bound: final layers start uniform in ± this; None keeps PyTorch's initialisation.
         action_layer: the critic's layer that the action enters; 0 is the input.
-        optimizer: a class of torch.optim, or a partial of one; its fused kernel is taken where it has one.
+        optimizer: a class of torch.optim, its name, or a partial of it; its fused kernel is taken where it has one.
         exploration: the noise of `act(…, explore=True)`: a name, or an instance.
         device: of networks and updates.
         seed: of the initial weights and of the noise.
@@ -61,7 +61,7 @@ class DDPG:
         critic_weight_decay: float = 0.0,
         final_layer_bound: float | None = None,
         action_layer: int = 0,
-        optimizer: optimizers.OptimizerFactory = torch.optim.Adam,
+        optimizer: str | optimizers.OptimizerFactory = torch.optim.Adam,
         exploration: str | Mapping[str, Any] | Exploration = "gaussian",
         device: torch.device | str = "cpu",
         seed: int = 0,
@@ -71,22 +71,28 @@ class DDPG:
             bootstrap_actor in ("target", "online"),
             f"bootstrap_actor={bootstrap_actor}: no such actor; {choices(('target', 'online'), bootstrap_actor)}",
         )
-        require(len(hidden_sizes) > 0 and min(hidden_sizes) > 0, f"hidden_sizes={hidden_sizes}: give widths above 0.")
-        require(actor_lr > 0 and critic_lr > 0, f"{actor_lr=}, {critic_lr=}: learning rates must be above 0.")
-        require(0 <= discount <= 1, f"{discount=}: must lie in [0, 1].")
-        require(0 < polyak <= 1, f"{polyak=}: must lie in (0, 1].")
-        require(critic_weight_decay >= 0, f"{critic_weight_decay=}: must be 0 or more.")
+        require(np.ndim(hidden_sizes) == 1 and len(hidden_sizes) > 0, f"{hidden_sizes=}: give one width or more.")
+        hidden_sizes = [whole("hidden_sizes", width, least=1) for width in hidden_sizes]
+        actor_lr = real("actor_lr", actor_lr, above=0)
+        critic_lr = real("critic_lr", critic_lr, above=0)
+        critic_weight_decay = real("critic_weight_decay", critic_weight_decay, least=0)
+        if final_layer_bound is not None:
+            final_layer_bound = real("final_layer_bound", final_layer_bound, above=0)
+        action_layer = whole("action_layer", action_layer, least=0)
         require(
-            0 <= action_layer <= len(hidden_sizes),
+            action_layer <= len(hidden_sizes),
             f"{action_layer=}: the critic's layers go from 0 to {len(hidden_sizes)}.",
         )
+        seed = whole("seed", seed, least=0)
+        if isinstance(optimizer, str):
+            optimizer = optimizers.named(optimizer, {})
         self.observation_space = observation_space
         self.action_space = action_space
         self.gradient_stop = GradientStop.make(gradient_stop)
         self.critic_freeze = CriticFreeze.make(critic_freeze)
         self.exploration = Exploration.make(exploration)
-        self.discount = discount
-        self.polyak = polyak
+        self.discount = real("discount", discount, least=0, most=1)
+        self.polyak = real("polyak", polyak, above=0, most=1)
         self.device = usable_device(device)
         self.critic_updates = 0
         self._half_range = centre_and_half_range(action_space)[1]
@@ -112,11 +118,11 @@ class DDPG:
 
         self._options = {
             "bootstrap_actor": bootstrap_actor,
-            "hidden_sizes": list(hidden_sizes),
+            "hidden_sizes": hidden_sizes,
             "actor_lr": actor_lr,
             "critic_lr": critic_lr,
-            "discount": discount,
-            "polyak": polyak,
+            "discount": self.discount,
+            "polyak": self.polyak,
             "critic_weight_decay": critic_weight_decay,
             "final_layer_bound": final_layer_bound,
             "action_layer": action_layer,
@@ -220,6 +226,7 @@ class DDPG:
         }
 
     def _check(self, batch: Batch) -> None:
+        require(isinstance(batch, Batch), f"batch of type {type(batch).__name__}: pass a ddpg.Batch.")
         rows = len(batch.rewards) if batch.rewards.dim() else 0
         observations, actions = (rows, size(self.observation_space)), (rows, size(self.action_space))
         expected = (observations, actions, (rows,), observations, (rows,))
@@ -276,7 +283,7 @@ class DDPG:
             return cls._from_state_dict(state, options)
         except InputError:
             raise
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # a file from elsewhere may be wrong in any way
             raise InputError(
                 f"the checkpoint does not fit the agent: {error}; load it with its own options."
             ) from error
@@ -291,16 +298,20 @@ class DDPG:
             )
             saved[kind] = state[kind]
         if "optimizer" not in options:
+            require(
+                state["optimizer"]["name"] in optimizers.OPTIMIZERS,
+                "the checkpoint's optimizer is none of torch.optim's: pass it, load(path, optimizer=…).",
+            )
             saved["optimizer"] = optimizers.named(**state["optimizer"])
         spaces = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
         agent = cls(*spaces, **(saved | options))
         dtype = state["modules"]["actor"]["output.weight"].dtype
         for name, module in agent.modules().items():
             module.to(dtype).load_state_dict(state["modules"][name])
-        if optimizers.as_data(agent._optimizer)["name"] == state["optimizer"]["name"]:
+        if optimizers.as_data(agent._optimizer) == state["optimizer"]:
             optimizers.load_state(agent.critic_optimizer, state["critic_optimizer"])
             optimizers.load_state(agent.actor_optimizer, state["actor_optimizer"])
-        agent.critic_updates = state["critic_updates"]
+        agent.critic_updates = whole("critic_updates", state["critic_updates"], least=0)
         agent._generator.bit_generator.state = state["generator"]
         if "exploration" not in options:
             agent.exploration.load_state_dict(state["exploration_state"])
@@ -311,7 +322,7 @@ def usable_device(device: torch.device | str) -> torch.device:
     """The device, if PyTorch knows it and this machine has it; `InputError` otherwise."""
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.ones(1, device=chosen).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"device={device}: not usable on this machine ({reason}); device=cpu always is.") from error

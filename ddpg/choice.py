@@ -1,10 +1,11 @@
 """A choice that goes by a name: what a config group selects and a checkpoint writes down."""
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from ddpg.errors import InputError, choices, require
+from ddpg.errors import InputError, choices, real, require, whole
 
 
 class Choice:
@@ -26,6 +27,16 @@ class Choice:
         if name is not None:
             cls.options[name] = cls
 
+    def __post_init__(self) -> None:
+        """Checks the numbers among the settings, and makes plain ones of NumPy's."""
+        hints = typing.get_type_hints(type(self))
+        for name in self._settings():
+            value = getattr(self, name)
+            if hints[name] is float:
+                object.__setattr__(self, name, real(f"{self.kind}.{name}", value))
+            elif hints[name] is int:
+                object.__setattr__(self, name, whole(f"{self.kind}.{name}", value, least=-(2**63)))
+
     @classmethod
     def make(cls, choice: str | Mapping[str, Any] | Self) -> Self:
         """An option from its name, from a mapping of `name` and settings, or from an instance (returned as it is).
@@ -41,13 +52,16 @@ class Choice:
         name = settings["name"]
         require(name in cls.options, f"{cls.kind}={name}: no such option; {choices(cls.options, name)}")
         option: type[Self] = cls.options[name]
-        known = {field.name for field in dataclasses.fields(option) if field.init}  # type: ignore[arg-type]
-        for key in settings.keys() - {"name"} - known:
+        known = option._settings()
+        for key in settings.keys() - {"name", *known}:
             nearest = choices(known, key) if known else "it has none."
             raise InputError(f"{cls.kind}.{key}: {cls.kind} {name} has no such setting; {nearest}")
         return option(**{key: value for key, value in settings.items() if key != "name"})
 
     def as_data(self) -> dict[str, Any]:
-        """The name and settings, as `make` takes them."""
-        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}  # type: ignore[arg-type]
-        return {"name": self.name, **settings}
+        """The name and settings, as `make` takes them; without a name there is nothing to be made from."""
+        return {"name": self.name, **({key: getattr(self, key) for key in self._settings()} if self.name else {})}
+
+    @classmethod
+    def _settings(cls) -> list[str]:
+        return [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The commands: what a person typed in, a run or an evaluation out, every mistake answered in a sentence."""
 
 import argparse
+import hashlib
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
@@ -32,6 +34,12 @@ from ddpg.training import RESULT_NAME, DivergedError, Training
 # Beside the package where it is installed, beside its folder in a checkout.
 CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir())
 
+OmegaConf.register_new_resolver(
+    "short",  # a folder's name may have 255 bytes, a sweep's overrides more
+    lambda name: name if len(name) <= 150 else f"{name[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}",
+    replace=True,
+)
+
 RESUMABLE = (
     "total_steps",
     "device",
@@ -47,6 +55,7 @@ def train() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the errors over, instead of printing them in Hydra's own way
     with _mistakes_in_sentences():
         sys.argv[1:] = _locate_resumed_run(sys.argv[1:])
+        _refuse_empty_choices(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_train)()
 
 
@@ -69,11 +78,10 @@ def evaluate_run() -> None:
             "--render: there is no display to open a window on (DISPLAY is not set); leave it out, or log in with one.",
         )
         usable_device(arguments.device)
-        content = _run_content(arguments.run)
-        env = content["settings"]["env"]
-        _refuse_import(env["id"], arguments.env, f"--env {env['id']}")
+        content = _run_content(arguments.run, arguments.env, "--env")
+        env = Settings.check(content["settings"]).env
         agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
-        environment = make_environment(env["id"], env["kwargs"], "human" if arguments.render else None)
+        environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None)
         try:
             evaluation = evaluate(agent, environment, tqdm(range(episodes), unit=" episodes", leave=False))
         except Exception as error:  # whatever a stranger's window may raise
@@ -82,7 +90,7 @@ def evaluate_run() -> None:
             raise InputError(f"--render: no window could be shown ({error}); it needs a display.") from error
         finally:
             environment.close()
-        print(_summary(env["id"], content["training"]["step"], evaluation.returns))
+        print(_summary(env.id, content["training"]["step"], evaluation.returns))
 
 
 class CheckFirst(Callback):
@@ -98,6 +106,12 @@ class CheckFirst(Callback):
             )
             make_environment(settings.env.id, settings.env.kwargs).close()
             usable_device(settings.device)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"hydra.run.dir={folder}: cannot be made ({error.strerror}); choose another."
+                ) from error
 
 
 def _train(config: DictConfig) -> None:
@@ -109,15 +123,8 @@ def _run(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     settings, content = _settings(config, HydraConfig.get().overrides.task)
-    for choice in (GradientStop.make(settings.gradient_stop), CriticFreeze.make(settings.critic_freeze)):
-        if not choice.sound:
-            print(f"{choice.kind}: {choice} is not sound: it lets one network's loss move the other.", file=sys.stderr)
-    if settings.learning_starts >= settings.total_steps:
-        print(
-            f"learning_starts={settings.learning_starts}: the run of {settings.total_steps} steps ends before it "
-            "learns anything.",
-            file=sys.stderr,
-        )
+    for note in _notes(settings):
+        print(note, file=sys.stderr)
     if content is None:
         content = _left_off(folder, settings)
     if content is not None and (folder / RESULT_NAME).exists() and content["training"]["step"] >= settings.total_steps:
@@ -141,15 +148,33 @@ def _run(config: DictConfig) -> None:
     print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(shown))}    Watch the policy: {watch}")
 
 
+def _notes(settings: Settings) -> Iterator[str]:
+    """What is allowed but may not be meant."""
+    for choice in (GradientStop.make(settings.gradient_stop), CriticFreeze.make(settings.critic_freeze)):
+        if not choice.sound:
+            yield f"{choice.kind}: {choice} is not sound: it lets one network's loss move the other."
+    if settings.learning_starts >= settings.total_steps:
+        yield (
+            f"learning_starts={settings.learning_starts}: the run of {settings.total_steps} steps ends before it "
+            "learns anything."
+        )
+    limit = gymnasium.spec(settings.env.id.rpartition(":")[2]).max_episode_steps
+    if limit is None and "max_episode_steps" not in settings.env.kwargs:
+        yield (
+            f"env.id={settings.env.id}: registered without a time limit; should an episode not end by itself, an "
+            "evaluation would not end either: +env.kwargs.max_episode_steps=1000 sets one."
+        )
+
+
 def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[str, Any] | None]:
     """The settings of the run, and the checkpoint's content if it resumes one."""
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     values.pop("hydra", None)
     resume = values.pop("resume")
-    if resume is None:
+    if not resume:
         return Settings.check(values), None  # type: ignore[arg-type]
-    content = _run_content(Path(resume))
+    content = _run_content(Path(resume), config.env.id, "env.id=")
     saved = content["settings"]
     for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
         if key in ("resume", "env.id"):
@@ -157,11 +182,10 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[
         require(key in RESUMABLE, f"{key}: a resumed run keeps its settings; only {', '.join(RESUMABLE)} may change.")
         section, _, name = key.rpartition(".")
         (saved[section] if section else saved)[name] = OmegaConf.select(config, key)
-    _refuse_import(saved["env"]["id"], config.env.id, f"env.id={saved['env']['id']}")
     settings = Settings.check(saved)
     step = content["training"]["step"]
     require(
-        settings.total_steps > step,
+        settings.total_steps > step or not (Path(resume) / RESULT_NAME).exists(),
         f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
     )
     return settings, content
@@ -171,7 +195,7 @@ def _left_off(folder: Path, settings: Settings) -> dict[str, Any] | None:
     """What an earlier sweep got done of this job; in a sweep a job finds its own folder again."""
     if not (folder / checkpoint.FILE_NAME).exists():
         return None
-    content = _run_content(folder)
+    content = _run_content(folder, settings.env.id, "env.id=")
     require(
         content["settings"] == settings.model_dump(),
         f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
@@ -179,22 +203,39 @@ def _left_off(folder: Path, settings: Settings) -> dict[str, Any] | None:
     return content
 
 
-def _run_content(path: Path) -> dict[str, Any]:
+def _run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, Any]:
+    """The content of a run's checkpoint.
+
+    It is data: a module that its environment would have to be imported from is so only if the person typed its name
+    too, `typed_env_id`; `option` says where.
+    """
     content = checkpoint.load(path)
+    settings, training = content.get("settings"), content.get("training")
     require(
-        "settings" in content and "training" in content,
+        isinstance(settings, dict) and isinstance(training, dict),
         f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
+    )
+    assert settings is not None and training is not None
+    env = settings.get("env")
+    env_id = env.get("id") if isinstance(env, dict) else None
+    require(
+        isinstance(env_id, str) and isinstance(training.get("step"), int),
+        f"{path}: the checkpoint of a run without environment or step; it is damaged, train anew.",
+    )
+    require(
+        ":" not in str(env_id) or typed_env_id == env_id,
+        f"the checkpoint's environment {env_id} is of a module that would have to be imported; if you trust it, "
+        f"add {option}{'' if option.endswith('=') else ' '}{env_id}.",
     )
     return content
 
 
-def _refuse_import(env_id: str, typed: str | None, mend: str) -> None:
-    """A checkpoint is data: a module that it names is imported only if the person typed it too."""
-    require(
-        ":" not in env_id or typed == env_id,
-        f"the checkpoint's environment {env_id} is of a module that would have to be imported; if you trust it, "
-        f"add {mend}.",
-    )
+def _refuse_empty_choices(arguments: list[str]) -> None:
+    """Hydra takes a group away by null; every one of these is needed."""
+    for group in ("gradient_stop", "critic_freeze", "agent", "exploration", "env"):
+        for empty in ("null", "", "[]"):
+            valid = choices([path.stem for path in (CONF / group).glob("*.yaml")], given="")
+            require(f"{group}={empty}" not in arguments, f"{group}={empty}: has to be one of its options. {valid}")
 
 
 def _locate_resumed_run(arguments: list[str]) -> list[str]:
@@ -233,6 +274,8 @@ def _hydra_sentence(error: Exception) -> str:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
+        if not group:
+            return f"--config-name {name}: there is no such file in {CONF}; leave it out."
         hint = " Any registered environment goes by env.id=<its id>." if group == "env" else ""
         return f"{group}={name}: no such option; {choices(error.options or [], name)}{hint}"
     if match := re.search(r"Could not override '([^']+)'", text):

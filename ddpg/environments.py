@@ -27,7 +27,8 @@ def make_environment(env_id: str, kwargs: Mapping[str, Any], render_mode: str | 
     """
     check_registered(env_id)
     try:
-        environment = gymnasium.make(env_id, render_mode=render_mode, disable_env_checker=True, **kwargs)
+        shown: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+        environment = gymnasium.make(env_id, disable_env_checker=True, **shown, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:
         raise InputError(
             f"env.id={env_id}: a package that it needs is missing ({error}); pip install -e '.[mujoco,box2d]' "
@@ -99,7 +100,7 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         self._actions.append(np.array(action))
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(np.array(action))  # may change it in place
         # A copy, since an automatic reset may write the next episode's first observation into the same array.
         return np.array(observation), reward, terminated, truncated, info
 
@@ -195,6 +196,7 @@ class Collector:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the broken-off episodes up again by repeating their actions; warns if the environment differs."""
         dtype = self.vector.single_action_space.dtype
+        require(len(state["progress"]) == self.num_envs, f"the state is not of {self.num_envs} environments.")
         resume = [
             {"episode": each["episode"], "actions": [np.asarray(action, dtype) for action in each["actions"]]}
             for each in state["progress"]

@@ -1,6 +1,8 @@
 """The one error for a user's mistake, and the nearest valid choice that it can name."""
 
 import difflib
+import math
+import numbers
 from collections.abc import Iterable
 
 
@@ -21,3 +23,24 @@ def choices(valid: Iterable[str], given: object) -> str:
     if near and len(valid) > 20:
         return f"did you mean {near[0]}?"
     return f"{f'did you mean {near[0]}? ' if near else ''}Valid: {', '.join(valid)}."
+
+
+def real(name: str, value: object, least: float = -math.inf, above: float = -math.inf, most: float = math.inf) -> float:
+    """The value as a plain finite number in its range; `InputError` names it by `name` if it is none."""
+    rules = [
+        "a finite number",
+        *([f"{least:g} or more"] if least > -math.inf else []),
+        *([f"greater than {above:g}"] if above > -math.inf else []),
+        *([f"{most:g} or less"] if most < math.inf else []),
+    ]
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    valid = math.isfinite(number) and least <= number <= most and number > above
+    require(valid, f"{name}={value}: must be {', '.join(rules)}.")
+    return number
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """The value as a plain whole number of at least `least`; `InputError` names it by `name` if it is none."""
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
+    require(valid, f"{name}={value}: must be a whole number, {least} or more.")
+    return int(value)  # type: ignore[call-overload, no-any-return]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ddpg.choice import Choice
-from ddpg.errors import require
+from ddpg.errors import real, require
 
 
 @dataclass
@@ -43,7 +43,8 @@ class GaussianNoise(Exploration, name="gaussian"):
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
-        _require_number("sigma", self.sigma)
+        super().__post_init__()
+        real("exploration.sigma", self.sigma, least=0)
 
     def sample(self, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
         return self.sigma * generator.standard_normal(shape)
@@ -69,8 +70,9 @@ class OrnsteinUhlenbeckNoise(Exploration, name="ornstein_uhlenbeck"):
     _x: np.ndarray = field(init=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("theta", "sigma", "dt"):
-            _require_number(name, getattr(self, name))
+            real(f"exploration.{name}", getattr(self, name), least=0)
         require(
             self.theta * self.dt < 2,
             f"exploration.theta={self.theta} with exploration.dt={self.dt}: theta · dt must be below 2, or the noise "
@@ -93,10 +95,3 @@ class OrnsteinUhlenbeckNoise(Exploration, name="ornstein_uhlenbeck"):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._x = np.asarray(state["x"], dtype=np.float64)
-
-
-def _require_number(name: str, value: float) -> None:
-    require(
-        type(value) in (int, float) and math.isfinite(value) and value >= 0,
-        f"exploration.{name}={value}: must be a finite number, 0 or more.",
-    )

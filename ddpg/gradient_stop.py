@@ -6,14 +6,13 @@ is the PyTorch idiom. All but `ExcludeFromOptimizer` leave the actor in the crit
 is what protects it.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ddpg.choice import Choice
-from ddpg.errors import require
+from ddpg.errors import whole
 
 
 @dataclass(frozen=True)
@@ -99,14 +98,8 @@ class Manual(GradientStop, name="manual"):
     every: int = 1
 
     def __post_init__(self) -> None:
-        require(
-            type(self.scale) in (int, float) and math.isfinite(self.scale),
-            f"gradient_stop.scale={self.scale}: must be a finite number; 0 drops the gradient.",
-        )
-        require(
-            type(self.every) is int and self.every >= 1,
-            f"gradient_stop.every={self.every}: must be a whole number of updates, 1 or more; 1 is every update.",
-        )
+        super().__post_init__()
+        whole("gradient_stop.every", self.every, least=1)
 
     @property
     def sound(self) -> bool:

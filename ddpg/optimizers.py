@@ -42,7 +42,7 @@ def named(name: str, options: Mapping[str, Any]) -> OptimizerFactory:
         require(key in valid, f"agent.optimizer_options.{key}: {name} has no such option; {choices(valid, key)}")
     factory = functools.partial(OPTIMIZERS[name], **options)
     try:
-        factory([nn.Parameter(torch.zeros(1))], lr=1e-3)
+        build(factory, [nn.Parameter(torch.zeros(1))], 1e-3)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"agent.optimizer_options={dict(options)}: {name} refuses them: {error}.") from error
     return factory
@@ -57,8 +57,9 @@ def build(
 ) -> torch.optim.Optimizer:
     """An optimizer of `parameters`, those in `decayed` with this weight decay; fused where it can be."""
     parameters = list(parameters)
-    options = inspect.signature(factory).parameters
-    fused = {"fused": True} if "fused" in options and options["fused"].default is None else {}
+    defaults = {name: option.default for name, option in inspect.signature(factory).parameters.items()}
+    undecided = defaults.get("fused", False) is None and not defaults["foreach"] and not defaults["differentiable"]
+    fused = {"fused": True} if undecided else {}
     if weight_decay == 0:
         return factory(parameters, lr=learning_rate, **fused)
     chosen = {id(parameter) for parameter in decayed}
@@ -82,8 +83,20 @@ def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
 
     The two may hold different numbers of parameters, as when a checkpoint is loaded with another gradient stop; those
     that both hold come first, in the same order.
+
+    Raises:
+        InputError: if a moment has not the shape of its parameter.
     """
     own = optimizer.state_dict()
-    held = sum(len(group["params"]) for group in own["param_groups"])
-    moments = {index: values for index, values in state["state"].items() if index < held}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = {index: values for index, values in state["state"].items() if index < len(parameters)}
+    for index, values in moments.items():
+        for name, value in values.items():
+            # Scalars count steps. A fused kernel would run past the end of a moment that is too short.
+            if isinstance(value, torch.Tensor) and value.dim() > 0:
+                require(
+                    value.shape == parameters[index].shape,
+                    f"optimizer state {name} of shape {tuple(value.shape)} for a parameter of shape "
+                    f"{tuple(parameters[index].shape)}.",
+                )
     optimizer.load_state_dict({"state": moments, "param_groups": own["param_groups"]})

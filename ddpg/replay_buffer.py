@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from ddpg.errors import InputError, require
+from ddpg.errors import InputError, require, whole
 from ddpg.spaces import as_rows, check_spaces, size
 
 
@@ -55,8 +55,7 @@ class ReplayBuffer:
         device: torch.device | str = "cpu",
     ) -> None:
         check_spaces(observation_space, action_space)
-        require(capacity >= 1, f"buffer capacity {capacity}: must be 1 or more transitions.")
-        self.capacity = capacity
+        self.capacity = capacity = whole("capacity", capacity, least=1)
         self.observation_space = observation_space
         self.action_space = action_space
         self._widths = [size(observation_space), size(action_space), 1, size(observation_space), 1]
@@ -67,7 +66,7 @@ class ReplayBuffer:
             raise InputError(
                 f"buffer capacity {capacity}: needs {gigabytes:.1f} GB on {device}, more than there is; lower it."
             ) from error
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed)  # the same samples on every device
         self._size = 0
         self._position = 0
 
@@ -131,9 +130,8 @@ class ReplayBuffer:
             InputError: if the buffer is empty or the batch size below 1.
         """
         require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
-        require(batch_size >= 1, f"batch_size={batch_size}: must be 1 or more.")
-        indices = torch.randint(self._size, (batch_size,), generator=self._generator, device=self._rows.device)
-        return self._as_batch(self._rows[indices])
+        indices = torch.randint(self._size, (whole("batch_size", batch_size, least=1),), generator=self._generator)
+        return self._as_batch(self._rows[indices.to(self._rows.device)])
 
     def transitions(self) -> Batch:
         """Everything stored, oldest first."""
@@ -154,6 +152,14 @@ class ReplayBuffer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken, in a buffer of the same capacity and spaces."""
-        self._size, self._position = len(state["rows"]), state["position"]
-        self._rows[: self._size] = state["rows"]
+        rows, position = state["rows"], state["position"]
+        full = len(rows) == self.capacity
+        require(
+            rows.shape[1:] == self._rows.shape[1:]
+            and len(rows) <= self.capacity
+            and (0 <= position < self.capacity if full else position == len(rows)),
+            f"stored transitions {tuple(rows.shape)} at position {position} do not fit a buffer of {self.capacity}.",
+        )
+        self._size, self._position = len(rows), position
+        self._rows[: self._size] = rows
         self._generator.set_state(state["generator"])

@@ -19,7 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 Interval = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, examples=[1e-3])]
 # null where there are none: Hydra lets the command line replace a null, but not add to an empty mapping.
-Keywords = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+Keywords = Annotated[
+    dict[str, Any], BeforeValidator(lambda value: {} if value is None else value), Field(examples=[{}])
+]
 
 
 def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
@@ -175,9 +177,12 @@ def _sentence(error: ErrorDetails) -> str:
             mend = f"the nearest valid value is {context['ge']:g}"
         case "less_than_equal":
             mend = f"the nearest valid value is {context['le']:g}"
+        case "int_type" | "int_from_float" if isinstance(value, float) and value.is_integer():
+            mend = f"{int(value)} is valid"
         case _:
             mend = f"{_example(error['loc'])} is valid"
-    return f"{key}={value}: {error['msg'].replace('Input should', 'must')}; {mend}."
+    shown = "null" if value is None else value
+    return f"{key}={shown}: {error['msg'].replace('Input should', 'must')}; {mend}."
 
 
 def _example(location: tuple[int | str, ...]) -> object:

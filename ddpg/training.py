@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ddpg import checkpoint, optimizers
 from ddpg.agent import DDPG
 from ddpg.environments import Collector, Transitions, make_environment, make_vector
-from ddpg.errors import InputError
+from ddpg.errors import InputError, real, whole
 from ddpg.evaluation import FINAL_EPISODES, FIRST_SEED, Evaluation, evaluate
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.settings import Settings
@@ -198,15 +198,17 @@ class Training:
         self.agent = DDPG.from_state_dict(content["agent"], device=self.settings.device)
         try:
             self._load(content["training"])
-        except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        except Exception as error:  # a file from elsewhere may be wrong in any way
             raise InputError(f"{self.folder}: the checkpoint does not fit its run ({error}); train anew.") from error
 
     def _load(self, state: dict[str, Any]) -> None:
         self.buffer.load_state_dict(state["buffer"])
         self.collector.load_state_dict(state["collector"])
         self.generator.bit_generator.state = state["generator"]
-        self.step, self.updates, self.seconds = state["step"], state["updates"], state["seconds"]
-        self.returns, self.lengths = np.array(state["returns"]), np.array(state["lengths"])
+        self.step = whole("step", state["step"], least=0)
+        self.updates = whole("updates", state["updates"], least=0)
+        self.seconds = real("seconds", state["seconds"], least=0)
+        self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
 
     def _write_result(self, evaluation: Evaluation) -> None:
         result = {

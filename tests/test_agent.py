@@ -1,5 +1,8 @@
 """The updates against numbers worked out independently, against another implementation, and against each other."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -10,8 +13,8 @@ from gymnasium.spaces import Box, Dict, Discrete
 from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 
-from ddpg import DDPG, Batch, GaussianNoise, InputError
-from ddpg.gradient_stop import GradientStop
+from ddpg import DDPG, Batch, GaussianNoise, InputError, checkpoint
+from ddpg.gradient_stop import GradientStop, Manual
 
 
 def train(updates: int, dtype: torch.dtype = torch.float32, **options) -> list[torch.Tensor]:
@@ -260,10 +263,17 @@ def test_spaces_that_ddpg_does_not_take_are_refused_in_a_sentence(observation_sp
         ({"gradient_stop": 3}, "gradient_stop=3: expected a name"),
         ({"bootstrap_actor": "onlin"}, "bootstrap_actor=onlin.*online"),
         ({"hidden_sizes": ()}, "hidden_sizes"),
-        ({"actor_lr": -1.0}, "actor_lr=-1.0.*above 0"),
-        ({"critic_lr": float("nan")}, "critic_lr=nan.*above 0"),
-        ({"discount": 1.5}, r"discount=1.5.*\[0, 1\]"),
-        ({"polyak": 0.0}, r"polyak=0.0.*\(0, 1\]"),
+        ({"hidden_sizes": 64}, "hidden_sizes=64: give one width or more"),
+        ({"hidden_sizes": (8.0,)}, "hidden_sizes=8.0: must be a whole number, 1 or more"),
+        ({"actor_lr": -1.0}, "actor_lr=-1.0: must be a finite number, greater than 0"),
+        ({"actor_lr": "1e-3"}, "actor_lr=1e-3: must be a finite number"),
+        ({"critic_lr": float("nan")}, "critic_lr=nan: must be a finite number"),
+        ({"discount": 1.5}, "discount=1.5: must be .*, 1 or less"),
+        ({"polyak": 0.0}, "polyak=0.0: must be .*, greater than 0, 1 or less"),
+        ({"final_layer_bound": -1}, "final_layer_bound=-1: must be"),
+        ({"seed": -1}, "seed=-1: must be a whole number, 0 or more"),
+        ({"optimizer": "Adm"}, "optimizer=Adm.*did you mean Adam"),
+        ({"device": "meta"}, "device=meta: not usable"),
         ({"critic_weight_decay": -1}, "critic_weight_decay=-1"),
         ({"action_layer": 3}, "action_layer=3.*0 to 2"),
         ({"exploration": "pink"}, "exploration=pink"),
@@ -329,6 +339,39 @@ def test_a_loaded_agent_goes_on_as_the_saved_one(tmp_path):
     np.testing.assert_array_equal(agent.act(np.ones(3), explore=True), loaded.act(np.ones(3), explore=True))
 
 
+def test_numbers_of_numpys_are_kept_as_plain_ones(tmp_path):
+    agent = make_agent(
+        hidden_sizes=np.array([8, 8]),
+        actor_lr=np.float64(1e-3),
+        discount=np.float32(0.5),
+        seed=np.int64(3),
+        gradient_stop=Manual(scale=np.float32(0.5), every=np.int64(2)),
+        exploration=GaussianNoise(sigma=np.float64(0.1)),
+    )
+    agent.save(tmp_path / "agent.pt")
+    assert DDPG.load(tmp_path / "agent.pt").gradient_stop == Manual(scale=0.5, every=2)
+
+
+def test_moments_that_do_not_fit_their_parameters_are_refused(tmp_path):
+    """A fused kernel would run past the end of a moment that is too short."""
+    agent = make_agent()
+    agent.update(make_batch())
+    agent.save(tmp_path / "agent.pt")
+    content = checkpoint.load(tmp_path / "agent.pt")
+    content["agent"]["actor_optimizer"]["state"][2]["exp_avg"] = torch.zeros(1)
+    checkpoint.save(tmp_path / "agent.pt", content)
+    with pytest.raises(InputError, match=r"optimizer state exp_avg of shape \(1,\)"):
+        DDPG.load(tmp_path / "agent.pt")
+
+
+def test_another_optimizer_starts_without_moments(tmp_path):
+    agent = make_agent()
+    agent.update(make_batch())
+    agent.save(tmp_path / "agent.pt")
+    for optimizer in ("SGD", partial(torch.optim.Adam, amsgrad=True)):
+        DDPG.load(tmp_path / "agent.pt", optimizer=optimizer).update(make_batch())
+
+
 @pytest.mark.parametrize("saved", ["none", "no_grad", "optimizer"])
 @pytest.mark.parametrize("loaded", ["none", "no_grad", "optimizer"])
 def test_a_checkpoint_can_be_loaded_with_another_stop(saved, loaded, tmp_path):
@@ -342,8 +385,9 @@ def test_a_checkpoint_can_be_loaded_with_another_stop(saved, loaded, tmp_path):
 
 
 def test_a_stop_of_the_users_own_has_to_be_given_again(tmp_path):
+    @dataclass(frozen=True)
     class Mine(GradientStop):
-        pass
+        helper: Callable[[float], float] = abs
 
     make_agent(gradient_stop=Mine()).save(tmp_path / "agent.pt")
     with pytest.raises(InputError, match="gradient_stop is none of this project's own"):

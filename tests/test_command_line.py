@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from conftest import identical, weights
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from ddpg import DDPG, checkpoint, command_line
-from ddpg.settings import valid_keys
+from ddpg.settings import Settings, option_settings, valid_keys
 
 SMALL = [
     "total_steps=120",
@@ -116,6 +118,12 @@ def test_resume_goes_on_in_the_same_folder_and_ends_as_an_unbroken_run(command, 
         (["env.id=Pendulom-v1"], "env.id=Pendulom-v1: no such environment is registered; did you mean Pendulum-v1?"),
         (["env.id=CartPole-v1"], "env.id=CartPole-v1: action space Discrete(2)"),
         (["device=cudda"], "device=cudda: not usable"),
+        (["gradient_stop=null"], "gradient_stop=null: has to be one of its options. Valid: detach"),
+        (["hydra.run.dir=/proc/nowhere"], "hydra.run.dir=/proc/nowhere: cannot be made"),
+        (["agent.optimizer_options={fused: true}", "agent.optimizer=RMSprop"], "RMSprop has no such option"),
+        (["total_steps=1e4"], "total_steps=10000.0: must be a valid integer; 10000 is valid"),
+        (["seed=null"], "seed=null: must be a valid integer"),
+        (["--config-name", "nope"], "--config-name nope: there is no such file"),
         (["seed"], "Error parsing override 'seed'"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
         (["-m", "seed=1,-2", *SMALL], "seed=-2: must be"),
@@ -213,10 +221,11 @@ def test_an_interrupted_run_says_how_to_go_on(command, monkeypatch):
 def test_help_is_a_page(command):
     status, out, _ = command("train.py", "--help")
     assert status == 0
-    for part in ("gradient_stop: detach, inference_mode, manual", "env=half_cheetah", "resume="):
+    for part in ("gradient_stop: detach, ", "env=half_cheetah", "resume="):
         assert part in out
-    sections = {"agent", "env", "evaluation", "checkpoint", "gradient_stop", "critic_freeze", "exploration"}
-    for key in set(valid_keys()) - sections - {"experiment"}:
+    groups = {"agent", "env", "evaluation", "checkpoint", "gradient_stop", "critic_freeze", "exploration", "experiment"}
+    of_an_option = {".".join(setting) for setting in option_settings()}
+    for key in set(valid_keys()) - groups - of_an_option | {"gradient_stop.scale", "gradient_stop.every"}:
         assert re.search(rf"^ +{re.escape(key)} .*\[.+\]$", out, re.MULTILINE), key
 
 
@@ -229,3 +238,70 @@ def test_the_scripts_run(tmp_path):
         assert done.returncode == 0, done.stderr
         assert "mean return" in done.stdout
     assert shutil.which("ddpg-train", path=Path(sys.executable).parent)
+
+
+def test_a_run_broken_off_in_its_final_evaluation_can_be_finished(command):
+    assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
+    result = Path("here/result.json")
+    before = json.loads(result.read_text())
+    result.unlink()
+    assert command("train.py", "resume=here")[0] == 0
+    assert json.loads(result.read_text())["returns"] == before["returns"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"settings": {}}, {"settings": {"env": None}}, {"training": {}}, {"training": {"step": "x"}}, {"agent": [1]}],
+    ids=str,
+)
+def test_a_damaged_checkpoint_is_a_sentence(command, damage):
+    assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
+    content = checkpoint.load("here")
+    checkpoint.save("here/checkpoint.pt", content | damage)
+    for program, *arguments in (("evaluate.py", "here"), ("train.py", "resume=here", "total_steps=200")):
+        status, _, err = command(program, *arguments)
+        assert status == 2
+        assert "Traceback" not in err
+
+
+def test_a_sweep_of_many_overrides_gets_a_folder_whose_name_is_not_too_long(command, tmp_path):
+    many = [f"env.kwargs={{max_episode_steps: 20, g: {'9' * 30}.{'0' * 150}}}"]
+    assert command("train.py", "-m", *SMALL[:-1], *many, "total_steps=60")[0] == 0
+    assert len(runs(tmp_path)) == 1
+
+
+def options(group):
+    return sorted(path.stem for path in (command_line.CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        f"{group}={name}"
+        for group in ("agent", "env", "exploration", "gradient_stop", "critic_freeze", "experiment")
+        for name in options(group)
+    ],
+)
+def test_every_option_of_every_group_is_valid(choice):
+    Settings.check(composed(choice))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(command_line.CONF), version_base="1.3"):
+        values = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
+    del values["resume"]
+    return values
+
+
+def test_the_papers_setting():
+    """Section 7 of the paper."""
+    paper = composed("experiment=paper")
+    assert paper["batch_size"] == 64
+    assert paper["buffer_size"] == 1_000_000
+    assert paper["exploration"] == {"name": "ornstein_uhlenbeck", "theta": 0.15, "sigma": 0.2, "dt": 1.0}
+    agent = paper["agent"]
+    assert agent["hidden_sizes"] == [400, 300]
+    assert (agent["actor_lr"], agent["critic_lr"], agent["critic_weight_decay"]) == (1e-4, 1e-3, 1e-2)
+    assert (agent["discount"], agent["polyak"], agent["final_layer_bound"]) == (0.99, 0.001, 3e-3)
+    assert agent["action_layer"] == 1
+    assert composed("env=lunar_lander")["env"]["kwargs"] == {"continuous": True}

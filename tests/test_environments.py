@@ -45,7 +45,9 @@ class Diary(gymnasium.Env):
         self.time += 1
         length, terminates = self.schedule[self.episode % len(self.schedule)]
         ends = self.time == length
-        return self.observe(action[0]), self.reward(self.time), ends and terminates, ends and not terminates, {}
+        observation = self.observe(action[0])
+        action[:] = -9  # as strange as an environment may be
+        return observation, self.reward(self.time), ends and terminates, ends and not terminates, {}
 
     def reward(self, time):
         return 100 * self.index + 10 * self.episode + time

@@ -25,6 +25,7 @@ def test_fused_where_there_is_a_kernel_and_the_user_did_not_say_otherwise():
 
     assert fused(torch.optim.Adam) is True
     assert fused(partial(torch.optim.Adam, fused=False)) is False
+    assert fused(partial(torch.optim.Adam, foreach=True)) is None
     assert fused(torch.optim.RMSprop) is None
 
 

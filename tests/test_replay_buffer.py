@@ -93,7 +93,7 @@ def test_a_transition_that_does_not_fit_is_refused_and_not_stored(change, senten
 
 
 def test_what_cannot_be_made_or_sampled_is_refused():
-    with pytest.raises(InputError, match="capacity 0"):
+    with pytest.raises(InputError, match="capacity=0"):
         ReplayBuffer(0, OBSERVATIONS, ACTIONS)
     with pytest.raises(InputError, match=r"needs 40000000\.0 GB"):
         ReplayBuffer(10**15, OBSERVATIONS, ACTIONS)

@@ -167,3 +167,58 @@ def test_a_device_or_an_environment_that_is_not_there_is_refused_before_anything
         with pytest.raises(InputError):
             run(tmp_path, small(**changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_reach_the_agent(tmp_path):
+    training = Training(small(seed=3, exploration={"name": "ornstein_uhlenbeck", "theta": 0.5}), tmp_path)
+    assert training.agent.exploration.as_data() == {
+        "name": "ornstein_uhlenbeck",
+        "theta": 0.5,
+        "sigma": 0.2,
+        "dt": 1.0,
+    }
+    space = training.agent.observation_space, training.agent.action_space
+    same = DDPG(*space, hidden_sizes=(8, 8), seed=3)
+    assert identical(weights(training.agent.actor), weights(same.actor))
+    training.close()
+
+
+def test_actions_are_random_before_learning_starts_and_the_policys_afterwards(tmp_path):
+    exploration = {"name": "gaussian", "sigma": 0.0}
+    training, _ = run(tmp_path, small(total_steps=120, learning_starts=100, exploration=exploration))
+    batch = training.buffer.transitions()
+    random = batch.actions[:100, 0].numpy()
+    assert abs(random.mean()) < 0.35
+    assert 0.9 < random.std() < 1.4  # uniform in ±2 has 1.15
+    assert len(set(random)) == 100
+    other = Training(small(seed=1), tmp_path / "other")
+    assert not np.isin(other._actions().ravel(), random).any()
+    other.close()
+    first = DDPG(training.agent.observation_space, training.agent.action_space, hidden_sizes=(8, 8))
+    expected = first.act(batch.observations[100].numpy())  # no update had been made yet
+    np.testing.assert_allclose(batch.actions[100].numpy(), expected, rtol=1e-5)
+
+
+def test_a_run_broken_off_before_learning_starts_is_resumed_exactly(tmp_path):
+    settings = {"learning_starts": 100, "total_steps": 150}
+    whole, _ = run(tmp_path / "whole", small(**settings))
+    run(tmp_path / "resumed", small(**settings | {"total_steps": 45}))
+    resumed, _ = run(tmp_path / "resumed", small(**settings), checkpoint.load(tmp_path / "resumed"))
+    assert identical(state(whole), state(resumed))
+    assert (
+        scalars(tmp_path / "whole")["rollout/episode_return"] == scalars(tmp_path / "resumed")["rollout/episode_return"]
+    )
+
+
+def test_episode_returns_are_the_sums_of_rewards_and_noise_restarts_with_each_episode(tmp_path, monkeypatch):
+    resets = []
+    monkeypatch.setattr(
+        "ddpg.exploration.OrnsteinUhlenbeckNoise.reset", lambda self, ended: resets.append(ended.tolist())
+    )
+    settings = small(total_steps=150, env__num_envs=2, exploration={"name": "ornstein_uhlenbeck"})
+    training, _ = run(tmp_path, settings)
+    rewards = training.buffer.transitions().rewards.numpy()  # the two environments in turn
+    expected = [rewards[start : start + 60].sum() / 2 for start in (0, 60)]
+    curve = scalars(tmp_path)["rollout/episode_return"]
+    np.testing.assert_allclose([value for _, value in curve], expected, rtol=1e-5)
+    assert resets == [[True, True]] * 2
