@@ -130,8 +130,6 @@ class DDPG:
         }
         self._optimizer = optimizer
 
-    # Acting
-
     def act(self, observation: np.ndarray, explore: bool = False) -> np.ndarray:
         """The policy's action in the environment's units, clipped to the bounds.
 
@@ -152,8 +150,6 @@ class DDPG:
         actions = actions.reshape((*leading, *self.action_space.shape))
         clipped = np.clip(actions, self.action_space.low, self.action_space.high)
         return np.asarray(clipped, dtype=self.action_space.dtype)
-
-    # Learning
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One critic step, one actor step, one soft target update; the measurements of both steps."""
@@ -237,8 +233,6 @@ class DDPG:
                     f"batch.{name}: {tensor.dtype} of shape {tuple(tensor.shape)}; expected {dtype} of shape {shape}, "
                     "with one or more rows: rewards and terminations are (B,), the others (B, size of the space)."
                 )
-
-    # Keeping
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write networks, optimizers, counters and noise to a file that `load` reads."""

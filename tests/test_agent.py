@@ -194,9 +194,6 @@ def test_the_seed_decides_the_weights_and_touches_nobody_elses_random_numbers():
     assert not identical(weights(one.actor), weights(make_agent(seed=6).actor))
 
 
-# Acting
-
-
 @pytest.mark.parametrize("explore", [False, True])
 @pytest.mark.parametrize("rows", [(), (1,), (7,)])
 @pytest.mark.parametrize(
@@ -234,9 +231,6 @@ def test_learning_in_double_precision():
         module.double()
     assert agent.update(make_batch(dtype=torch.float64))["losses/critic"].dtype == torch.float64
     assert agent.act(np.zeros(3)).dtype == np.float32
-
-
-# What is refused
 
 
 @pytest.mark.parametrize(
@@ -308,9 +302,6 @@ def test_a_batch_that_does_not_fit_is_refused_before_anything_moves(update, fiel
 def test_an_observation_of_another_shape_is_refused():
     with pytest.raises(InputError, match=r"observation of shape \(4,\): expected \(3,\)"):
         make_agent().act(np.zeros(4))
-
-
-# Keeping
 
 
 def test_a_loaded_agent_goes_on_as_the_saved_one(tmp_path):
