@@ -68,9 +68,10 @@ class Telemetry:
             desc=title,
             total=total_steps,
             initial=first_step,
-            unit=" steps",
+            unit="",
             dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left, {rate_fmt}{postfix}",
+            # At 80 columns the bar gives way to the numbers.
+            bar_format="{desc} {bar} {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
         )
         self._shown: dict[str, str] = {}
         self._clock = time.perf_counter()
@@ -96,7 +97,7 @@ class Telemetry:
     def episode(self, step: int, episode_return: float, length: float) -> None:
         """A training episode has ended."""
         self._scalars(step, {"rollout/episode_return": episode_return, "rollout/episode_length": length})
-        self._show(return_=episode_return)
+        self._show("return", episode_return)
 
     def update(self, step: int, measurements: Mapping[str, Tensor]) -> dict[str, float]:
         """An update's measurements, as numbers, and the speed since the last call."""
@@ -104,20 +105,20 @@ class Telemetry:
         seconds = time.perf_counter() - self._clock
         speed = {"time/steps_per_second": (step - self._clock_step) / seconds} if step > self._clock_step else {}
         self._scalars(step, numbers | speed)
-        self._show(critic=numbers["losses/critic"], actor=numbers["losses/actor"])
+        self._show("critic", numbers["losses/critic"])
+        self._show("actor", numbers["losses/actor"])
         self._clock, self._clock_step = time.perf_counter(), step
         return numbers
 
     def evaluation(self, step: int, evaluation: Evaluation, seconds: float) -> None:
         """An evaluation between the steps, and the time it took, which does not count as training."""
         self._scalars(step, {"eval/mean_return": float(evaluation.returns.mean())})
-        self._show(eval=float(evaluation.returns.mean()))
         self._clock += seconds
 
     def _scalars(self, step: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():
             self._writer.add_scalar(tag, value, step)
 
-    def _show(self, **values: float) -> None:
-        self._shown |= {name.rstrip("_"): f"{value:.4g}" for name, value in values.items()}
-        self._bar.set_postfix(self._shown, refresh=False)
+    def _show(self, name: str, value: float) -> None:
+        self._shown[name] = f"{name} {value:.3g}"
+        self._bar.set_postfix_str(" ".join(self._shown.values()), refresh=False)
