@@ -67,23 +67,18 @@ class DDPG:
         seed: int = 0,
     ) -> None:
         check_spaces(observation_space, action_space)
-        require(
-            bootstrap_actor in ("target", "online"),
-            f"bootstrap_actor={bootstrap_actor}: no such actor; {choices(('target', 'online'), bootstrap_actor)}",
+        options = _checked_options(
+            bootstrap_actor=bootstrap_actor,
+            hidden_sizes=hidden_sizes,
+            actor_lr=actor_lr,
+            critic_lr=critic_lr,
+            discount=discount,
+            polyak=polyak,
+            critic_weight_decay=critic_weight_decay,
+            final_layer_bound=final_layer_bound,
+            action_layer=action_layer,
+            seed=seed,
         )
-        require(np.ndim(hidden_sizes) == 1 and len(hidden_sizes) > 0, f"{hidden_sizes=}: give one width or more.")
-        hidden_sizes = [whole("hidden_sizes", width, least=1) for width in hidden_sizes]
-        actor_lr = real("actor_lr", actor_lr, above=0)
-        critic_lr = real("critic_lr", critic_lr, above=0)
-        critic_weight_decay = real("critic_weight_decay", critic_weight_decay, least=0)
-        if final_layer_bound is not None:
-            final_layer_bound = real("final_layer_bound", final_layer_bound, above=0)
-        action_layer = whole("action_layer", action_layer, least=0)
-        require(
-            action_layer <= len(hidden_sizes),
-            f"{action_layer=}: the critic's layers go from 0 to {len(hidden_sizes)}.",
-        )
-        seed = whole("seed", seed, least=0)
         if isinstance(optimizer, str):
             optimizer = optimizers.named(optimizer, {})
         self.observation_space = observation_space
@@ -91,18 +86,18 @@ class DDPG:
         self.gradient_stop = GradientStop.make(gradient_stop)
         self.critic_freeze = CriticFreeze.make(critic_freeze)
         self.exploration = Exploration.make(exploration)
-        self.discount = real("discount", discount, least=0, most=1)
-        self.polyak = real("polyak", polyak, above=0, most=1)
+        self.discount: float = options["discount"]
+        self.polyak: float = options["polyak"]
         self.device = usable_device(device)
         self.critic_updates = 0
         self._half_range = centre_and_half_range(action_space)[1]
-        self._generator = np.random.default_rng(seed)
+        self._generator = np.random.default_rng(options["seed"])
 
         with torch.random.fork_rng(devices=[]):  # the seed decides the weights, and nobody else's random numbers
-            torch.manual_seed(seed)
-            self.actor = Actor(observation_space, action_space, hidden_sizes, final_layer_bound).to(self.device)
-            self.critic = Critic(observation_space, action_space, hidden_sizes, final_layer_bound, action_layer)
-            self.critic.to(self.device)
+            torch.manual_seed(options["seed"])
+            shape = (observation_space, action_space, options["hidden_sizes"], options["final_layer_bound"])
+            self.actor = Actor(*shape).to(self.device)
+            self.critic = Critic(*shape, options["action_layer"]).to(self.device)
         self.target_actor = copy.deepcopy(self.actor)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         # The bootstrapping actor's parameters require a gradient, so that the stop alone decides whether one flows.
@@ -112,22 +107,10 @@ class DDPG:
         critic_holds = self.gradient_stop.held_parameters(self.critic, self.bootstrapping_actor)
         actor_holds = self.critic_freeze.held_parameters(self.actor, self.critic)
         self.critic_optimizer = optimizers.build(
-            optimizer, critic_holds, critic_lr, self.critic.parameters(), critic_weight_decay
+            optimizer, critic_holds, options["critic_lr"], self.critic.parameters(), options["critic_weight_decay"]
         )
-        self.actor_optimizer = optimizers.build(optimizer, actor_holds, actor_lr)
-
-        self._options = {
-            "bootstrap_actor": bootstrap_actor,
-            "hidden_sizes": hidden_sizes,
-            "actor_lr": actor_lr,
-            "critic_lr": critic_lr,
-            "discount": self.discount,
-            "polyak": self.polyak,
-            "critic_weight_decay": critic_weight_decay,
-            "final_layer_bound": final_layer_bound,
-            "action_layer": action_layer,
-            "seed": seed,
-        }
+        self.actor_optimizer = optimizers.build(optimizer, actor_holds, options["actor_lr"])
+        self._options = options
         self._optimizer = optimizer
 
     def act(self, observation: np.ndarray, explore: bool = False) -> np.ndarray:
@@ -310,6 +293,35 @@ class DDPG:
         if "exploration" not in options:
             agent.exploration.load_state_dict(state["exploration_state"])
         return agent
+
+
+def _checked_options(
+    *, bootstrap_actor: str, hidden_sizes: Sequence[int], final_layer_bound: float | None, **numbers: float
+) -> dict[str, Any]:
+    """The options of `DDPG` as plain data, each in its range; `InputError` names the one that is not."""
+    require(
+        bootstrap_actor in ("target", "online"),
+        f"bootstrap_actor={bootstrap_actor}: no such actor; {choices(('target', 'online'), bootstrap_actor)}",
+    )
+    require(np.ndim(hidden_sizes) == 1 and len(hidden_sizes) > 0, f"{hidden_sizes=}: give one width or more.")
+    action_layer = whole("action_layer", numbers["action_layer"], least=0)
+    require(
+        action_layer <= len(hidden_sizes), f"{action_layer=}: the critic's layers go from 0 to {len(hidden_sizes)}."
+    )
+    return {
+        "bootstrap_actor": bootstrap_actor,
+        "hidden_sizes": [whole("hidden_sizes", width, least=1) for width in hidden_sizes],
+        "actor_lr": real("actor_lr", numbers["actor_lr"], above=0),
+        "critic_lr": real("critic_lr", numbers["critic_lr"], above=0),
+        "discount": real("discount", numbers["discount"], least=0, most=1),
+        "polyak": real("polyak", numbers["polyak"], above=0, most=1),
+        "critic_weight_decay": real("critic_weight_decay", numbers["critic_weight_decay"], least=0),
+        "final_layer_bound": None
+        if final_layer_bound is None
+        else real("final_layer_bound", final_layer_bound, above=0),
+        "action_layer": action_layer,
+        "seed": whole("seed", numbers["seed"], least=0),
+    }
 
 
 def usable_device(device: torch.device | str) -> torch.device:
