@@ -1,0 +1,307 @@
+"""The six kinds of finding: what each one means, decided from the record alone."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+
+from ddpg.gradient_flow.places import Place
+from ddpg.gradient_flow.recorder import Recorder
+from ddpg.gradient_flow.records import Backward, Contribution, Finding, ParameterStep, Step
+
+_PHASE = 3  # steps that make a phase of training
+
+
+def findings(record: Recorder, shared: frozenset[str]) -> list[Finding]:
+    """What is wrong, worst first."""
+    return [
+        *_leaks(record, shared),
+        *_moved_targets(record),
+        *_stale_gradients(record),
+        *_dead_links(record),
+        *_drifts(record),
+        *_wastes(record),
+        *_tracked_targets(record),
+    ]
+
+
+def _leaks(record: Recorder, shared: frozenset[str]) -> Iterator[Finding]:
+    """Modules moved by the steps of two optimizers on different losses."""
+    found: dict[tuple[str, ...], list[tuple[str, list[Step], list[Step]]]] = defaultdict(list)
+    for key, owners in record.owners.items():
+        if shared.isdisjoint(owners):
+            for one, other in combinations(_by_optimizer(record, key), 2):
+                if _losses(record, key, one).isdisjoint(_losses(record, key, other)) and not _phases(one, other):
+                    found[_specific(record, key)].append((key, one, other))
+    for modules, cases in found.items():
+        keys = {key for key, _, _ in cases}
+        _, *sides = cases[0]
+        # The optimizer for which these modules are the lesser part of its business is the one that should not.
+        culprit, owner = sorted(sides, key=lambda steps: (_share(steps, keys), _gradient_share(record, steps, keys)))
+        source = _fresh(record, culprit[0], cases[0][0])[0].backward
+        own = _fresh(record, owner[0], cases[0][0])[0].backward
+        assert source is not None and own is not None
+        place = _entrance(source, modules)
+        yield _finding(
+            "leak",
+            modules,
+            place,
+            f"{_list(modules)} {_is(modules)} trained by the loss at {own.place} ({owner[0].optimizer} at "
+            f"{owner[0].place}), yet {culprit[0].optimizer} at {culprit[0].place} moves it too, by the loss at "
+            f"{source.place}{_times(culprit)}. Stop the gradient where the module's output enters that loss, "
+            f"{place}: {modules[0]}(…).detach(), or take its parameters out of that optimizer. If both losses are "
+            f"meant to train it, say so: shared={modules}.",
+        )
+
+
+def _moved_targets(record: Recorder) -> Iterator[Finding]:
+    """Modules that follow other weights by copies, and that a step moves together with what it trains."""
+    found: dict[tuple[str, ...], list[tuple[Step, Contribution]]] = defaultdict(list)
+    for key, writes in record.writes.items():
+        for step in record.steps if all(writes) else ():
+            company = (
+                state.moved and other not in record.writes
+                for other, state in step.parameters.items()
+                if _specific(record, other) != _specific(record, key)
+            )
+            fresh = _fresh(record, step, key)
+            if fresh and any(company):
+                found[_specific(record, key)].append((step, fresh[0]))
+    for modules, cases in found.items():
+        step, contribution = cases[0]
+        assert contribution.backward is not None
+        place = _entrance(contribution.backward, modules)
+        yield _finding(
+            "leak",
+            modules,
+            place,
+            f"{_list(modules)} {_is(modules)} written outside any optimizer, as a copy of other weights, yet "
+            f"{step.optimizer} at {step.place} moves it too, by the loss at {contribution.backward.place}"
+            f"{_times({id(each): each for each, _ in cases})}. Stop the gradient where the module's output enters that "
+            f"loss, {place}: call it under torch.no_grad(), and take its parameters out of that optimizer.",
+        )
+
+
+def _stale_gradients(record: Recorder) -> Iterator[Finding]:
+    """Steps that apply what a pass left before an earlier step."""
+    found: dict[tuple[tuple[str, ...], Place], list[tuple[Step, Contribution]]] = defaultdict(list)
+    for step in record.steps:
+        for key, state in step.parameters.items():
+            for contribution in _stale(record, state) if key in record.owners else ():
+                found[_specific(record, key), step.place].append((step, contribution))
+    for (modules, place), cases in found.items():
+        step, contribution = cases[0]
+        assert contribution.backward is not None
+        again = " again" if any(each < step.index for each in contribution.applied) else ""
+        yield _finding(
+            "stale_gradient",
+            modules,
+            place,
+            f"{step.optimizer} at {place} applies{again} to {_list(modules)} a gradient left over from the loss at "
+            f"{contribution.backward.place}, from before an earlier step{_times({id(each): 0 for each, _ in cases})}. "
+            "Clear the gradient after that step, before the next backward pass: optimizer.zero_grad(), or "
+            f"{modules[0]}.zero_grad().",
+        )
+
+
+def _dead_links(record: Recorder) -> Iterator[Finding]:
+    """Optimizers whose steps have nothing to apply, and whose losses reach nothing that they hold."""
+    optimizers: dict[int, list[Step]] = defaultdict(list)
+    dead: dict[int, bool] = defaultdict(lambda: True)
+    last = -1
+    for step in record.steps:
+        optimizers[step.optimizer_id].append(step)
+        latest = [each for each in record.backwards if each.index > last]
+        reached = any(not step.parameters.keys().isdisjoint(each.contributions) for each in latest)
+        dead[step.optimizer_id] &= not reached and not any(each.gradient for each in step.parameters.values())
+        last = step.index
+    for key, steps in optimizers.items():
+        if dead[key] and steps[0].holds:
+            yield _finding(
+                "dead_link",
+                steps[0].holds,
+                steps[0].place,
+                f"{steps[0].optimizer} at {steps[0].place} has nothing to apply: no backward pass before it reached "
+                f"{_list(steps[0].holds)}{_times(steps)}. Look for a detach, no_grad, .data or .item() between "
+                f"{_list(steps[0].holds)} and the loss that should train it.",
+            )
+
+
+def _drifts(record: Recorder) -> Iterator[Finding]:
+    """Steps that move a module whose gradient is zero."""
+    found: dict[tuple[str, Place], list[Step]] = defaultdict(list)
+    for step in record.steps:
+        for name in step.holds:
+            moved = [each for key, each in step.parameters.items() if name in record.owners.get(key, ()) and each.moved]
+            if moved and all(each.gradient == 0 for each in moved):
+                found[name, step.place].append(step)
+    for (name, place), steps in found.items():
+        causes = " and ".join(f"{setting} {value:g}" for setting, value in steps[0].settings.items())
+        yield _finding(
+            "drift",
+            (name,),
+            place,
+            f"{steps[0].optimizer} at {place} moves {name} though its gradient is zero{_times(steps)}"
+            f"{f', by its {causes}' if causes else ''}. A zero gradient is not no gradient: set it to None, "
+            f"{name}.zero_grad(set_to_none=True), or take the module out of the optimizer.",
+        )
+
+
+def _wastes(record: Recorder) -> Iterator[Finding]:
+    """Gradients that no step applied."""
+    found: dict[tuple[tuple[object, ...], tuple[str, ...]], list[tuple[Backward, float]]] = defaultdict(list)
+    for backward in record.backwards:
+        unused = {
+            key
+            for key, each in backward.contributions.items()
+            if key in record.owners and not each.applied and not each.replaced
+        }
+        for modules in dict.fromkeys(_specific(record, key) for key in backward.contributions if key in unused):
+            own = {key for key in unused if _specific(record, key) == modules}
+            share = _part(backward.work_by_reach, backward.leaves, unused, own)
+            found[backward.kind, modules].append((backward, share))
+    for (kind, modules), cases in found.items():
+        backward, _ = cases[0]
+        passes = sum(each.kind == kind for each in record.backwards)
+        share = sum(each for _, each in cases) / len(cases)
+        yield _finding(
+            "waste",
+            modules,
+            backward.place,
+            f"the gradient that the loss at {backward.place} computes into {_list(modules)} is never applied "
+            f"({len(cases)} of {passes} passes): {share:.0%} of the pass's work, by operations. Let the parameters "
+            "require no gradient during the forward pass, name the others in backward(inputs=…), or stop the gradient "
+            f"at {_entrance(backward, modules)}.",
+        )
+
+
+def _tracked_targets(record: Recorder) -> Iterator[Finding]:
+    """Modules in a loss's graph that no optimizer holds."""
+    held = record.held or record.held_by_optimizers()
+    by_hand = {name for key, writes in record.writes.items() if not all(writes) for name in record.owners[key]}
+    of_held = {name for key in held for name in record.owners.get(key, ())}
+    loose = {key for key, owners in record.owners.items() if not ({*owners} & (of_held | by_hand))}
+    found: dict[tuple[tuple[object, ...], tuple[str, ...]], list[tuple[Backward, int]]] = defaultdict(list)
+    for backward in record.backwards if of_held else ():
+        inside = [key for key in backward.leaves if key in loose]
+        for modules in dict.fromkeys(_specific(record, key) for key in inside if key is not None):
+            own = {key for key in loose if _specific(record, key) == modules}
+            some, through = _mask(backward.leaves, own), 0
+            for bit, key in enumerate(backward.leaves):
+                through |= backward.beside[bit] if key in own else 0
+            size = sum(each for reach, each in backward.bytes_by_reach.items() if _only(reach, through, some))
+            found[backward.kind, modules].append((backward, size))
+    for (_, modules), cases in found.items():
+        backward, size = max(cases, key=lambda case: case[1])
+        place = _entrance(backward, modules)
+        yield _finding(
+            "tracked_target",
+            modules,
+            place,
+            f"no optimizer holds {_list(modules)}, yet the graph of the loss at {backward.place} is recorded through "
+            f"it, which keeps {size:,} bytes. Call it under torch.no_grad() at {place}, or let its "
+            "parameters require no gradient.",
+        )
+
+
+def _by_optimizer(record: Recorder, key: str) -> list[list[Step]]:
+    """The steps that moved a parameter by a gradient of known origin, a list for each optimizer."""
+    found: dict[int, list[Step]] = defaultdict(list)
+    for step in record.steps:
+        if _fresh(record, step, key):
+            found[step.optimizer_id].append(step)
+    return list(found.values())
+
+
+def _fresh(record: Recorder, step: Step, key: str) -> list[Contribution]:
+    """What moved a parameter in a step: recorded, not zero, and not left over."""
+    state = step.parameters.get(key)
+    if state is None or not state.moved or not state.gradient:
+        return []
+    stale = _stale(record, state)
+    return [each for each in state.contributions if each.backward is not None and each.norm and each not in stale]
+
+
+def _stale(record: Recorder, state: ParameterStep) -> list[Contribution]:
+    """Contributions older than some step before the latest one's pass: another loss's, or applied by that step."""
+    known = [(each, each.backward) for each in state.contributions if each.backward is not None and each.norm]
+    return [
+        each
+        for position, (each, backward) in enumerate(known)
+        if any(
+            any(
+                later.kind != backward.kind or step.index in each.applied
+                for step in record.steps
+                if backward.index < step.index < later.index
+            )
+            for _, later in known[position + 1 :]
+        )
+    ]
+
+
+def _losses(record: Recorder, key: str, steps: Iterable[Step]) -> set[tuple[object, ...]]:
+    return {each.backward.kind for step in steps for each in _fresh(record, step, key) if each.backward is not None}
+
+
+def _phases(one: Sequence[Step], other: Sequence[Step]) -> bool:
+    """Whether one optimizer had finished for good when the other began: pretraining, then training."""
+    first, second = sorted((one, other), key=lambda steps: steps[0].index)
+    return first[-1].index < second[0].index and min(len(one), len(other)) >= _PHASE
+
+
+def _share(steps: Iterable[Step], keys: set[str]) -> float:
+    """Of all that these steps moved, the share that are parameters with these keys."""
+    moved = [(key, each.size) for step in steps for key, each in step.parameters.items() if each.moved]
+    return sum(size for key, size in moved if key in keys) / max(sum(size for _, size in moved), 1)
+
+
+def _gradient_share(record: Recorder, steps: Iterable[Step], keys: set[str]) -> float:
+    """Of the squared gradient that these steps applied, the share of these keys."""
+    squares = [(key, (each.gradient or 0.0) ** 2) for step in steps for key, each in step.parameters.items()]
+    total = sum(square for _, square in squares)
+    return sum(square for key, square in squares if key in keys) / total if total else 0.0
+
+
+def _specific(record: Recorder, key: str) -> tuple[str, ...]:
+    """The modules that have a parameter, without those that wholly contain another of them."""
+    owners = record.owners.get(key, ())
+    if len(owners) < 2:
+        return owners
+    contents = {name: {each for each, names in record.owners.items() if name in names} for name in owners}
+    return tuple(name for name in owners if not any(contents[other] < contents[name] for other in owners))
+
+
+def _entrance(backward: Backward, modules: Iterable[str]) -> Place:
+    """Where the modules' output entered a loss; without tracing, where the loss was sent backward."""
+    crossings = [each for name in modules for each in backward.crossings.get(name, ())]
+    return crossings[0].place if crossings else backward.place
+
+
+def _mask(leaves: Sequence[str | None], keys: set[str]) -> int:
+    return sum(1 << bit for bit, key in enumerate(leaves) if key in keys)
+
+
+def _only(reach: int, allowed: int, some: int) -> bool:
+    """Whether a set of leaves lies within one and touches the other."""
+    return not reach & ~allowed and bool(reach & some)
+
+
+def _part(work: Mapping[int, float], leaves: Sequence[str | None], unused: set[str], own: set[str]) -> float:
+    """The share of a pass's work that serves nothing but unused gradients, some of these keys among them."""
+    allowed, some = _mask(leaves, unused), _mask(leaves, own)
+    return sum(each for reach, each in work.items() if _only(reach, allowed, some)) / max(sum(work.values()), 1.0)
+
+
+def _finding(kind: str, modules: tuple[str, ...], place: Place, message: str) -> Finding:
+    return Finding(kind, modules, place.file, place.line, message)
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _times(cases: Collection[object]) -> str:
+    return f" ({len(cases)} times)" if len(cases) > 1 else ""

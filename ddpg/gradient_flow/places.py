@@ -1,0 +1,64 @@
+"""Where in the user's code something was called."""
+
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import nn
+
+_OUTSIDE = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
+_LIBRARIES = [Path(sysconfig.get_path(each)) for each in ("purelib", "platlib")]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of code, and the function that it belongs to."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        path = Path(self.file)
+        for root in (*_LIBRARIES, Path.cwd()):
+            if path.is_relative_to(root):
+                return f"{path.relative_to(root)}:{self.line}"
+        return f"{self.file}:{self.line}"
+
+
+NOWHERE = Place("<unknown>", 0, "<unknown>")
+
+
+def user_frames() -> Iterator[FrameType]:
+    """The frames of the call stack that are neither PyTorch's nor the audit's, innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_OUTSIDE):
+            yield frame
+        frame = frame.f_back
+
+
+def place_of(frame: FrameType) -> Place:
+    """The line that a frame executes."""
+    file = frame.f_code.co_filename
+    return Place(file if file.startswith("<") else os.path.abspath(file), frame.f_lineno, frame.f_code.co_name)
+
+
+def call_stack() -> tuple[Place, ...]:
+    """The user's calls that lead here, innermost first."""
+    return tuple(map(place_of, user_frames())) or (NOWHERE,)
+
+
+def caller(modules: frozenset[int] = frozenset()) -> Place:
+    """The innermost line of the user's that is not in a method of one of the `modules`, given by id."""
+    for frame in user_frames():
+        names = frame.f_code.co_varnames
+        first = frame.f_locals.get(names[0]) if modules and frame.f_code.co_argcount else None
+        if not (isinstance(first, nn.Module) and id(first) in modules):
+            return place_of(frame)
+    return NOWHERE
