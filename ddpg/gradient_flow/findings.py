@@ -178,18 +178,14 @@ def _tracked_targets(record: Recorder) -> Iterator[Finding]:
     """Modules in a loss's graph that no optimizer holds."""
     held = record.held or record.held_by_optimizers()
     by_hand = {name for key, writes in record.writes.items() if not all(writes) for name in record.owners[key]}
-    of_held = {name for key in held for name in record.owners.get(key, ())}
-    loose = {key for key, owners in record.owners.items() if not ({*owners} & (of_held | by_hand))}
+    trained = by_hand | {name for key in held for name in record.owners.get(key, ())}
+    loose = {key for key, owners in record.owners.items() if trained.isdisjoint(owners)}
     found: dict[tuple[tuple[object, ...], tuple[str, ...]], list[tuple[Backward, int]]] = defaultdict(list)
-    for backward in record.backwards if of_held else ():
-        inside = [key for key in backward.leaves if key in loose]
-        for modules in dict.fromkeys(_specific(record, key) for key in inside if key is not None):
+    for backward in record.backwards if trained else ():
+        inside = [key for key in backward.graph_keys() if key in loose]
+        for modules in dict.fromkeys(_specific(record, key) for key in inside):
             own = {key for key in loose if _specific(record, key) == modules}
-            some, through = _mask(backward.leaves, own), 0
-            for bit, key in enumerate(backward.leaves):
-                through |= backward.beside[bit] if key in own else 0
-            size = sum(each for reach, each in backward.bytes_by_reach.items() if _only(reach, through, some))
-            found[backward.kind, modules].append((backward, size))
+            found[backward.kind, modules].append((backward, _bytes_through(backward, own)))
     for (_, modules), cases in found.items():
         backward, size = max(cases, key=lambda case: case[1])
         place = _entrance(backward, modules)
@@ -272,8 +268,12 @@ def _specific(record: Recorder, key: str) -> tuple[str, ...]:
 
 def _entrance(backward: Backward, modules: Iterable[str]) -> Place:
     """Where the modules' output entered a loss; without tracing, where the loss was sent backward."""
-    crossings = [each for name in modules for each in backward.crossings.get(name, ())]
-    return crossings[0].place if crossings else backward.place
+    crossings = [each.place for name in modules for each in backward.crossings.get(name, ())]
+    cut_off = backward.diagram.cut_off().values() if backward.diagram is not None else ()
+    operations = [each for behind in cut_off for each in behind]
+    calls = [operation.call_of(name) for operation in operations for name in modules]
+    crossings += [call.place for call in calls if call is not None]
+    return crossings[0] if crossings else backward.place
 
 
 def _mask(leaves: Sequence[str | None], keys: set[str]) -> int:
@@ -293,6 +293,19 @@ def _part(work: Mapping[int, float], leaves: Sequence[str | None], unused: set[s
 
 def _finding(kind: str, modules: tuple[str, ...], place: Place, message: str) -> Finding:
     return Finding(kind, modules, place.file, place.line, message)
+
+
+def _bytes_through(backward: Backward, keys: set[str]) -> int:
+    """Bytes that the graph through these parameters holds: their operations', and those that feed these alone."""
+    some, through = _mask(backward.leaves, keys), 0
+    for bit, key in enumerate(backward.leaves):
+        through |= backward.beside[bit] if key in keys else 0
+    in_graph = sum(each for reach, each in backward.bytes_by_reach.items() if _only(reach, through, some))
+    return in_graph + sum(
+        detach.bytes
+        for detach, operations in (backward.diagram.cut_off() if backward.diagram is not None else {}).items()
+        if any(not keys.isdisjoint(each.parameters) for each in operations)
+    )
 
 
 def _list(names: Sequence[str]) -> str:

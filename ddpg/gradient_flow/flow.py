@@ -1,15 +1,20 @@
 """The audit: which backward pass reached which module, which step moved it, and what of that is wrong."""
 
+import os
 from collections.abc import Collection, Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from torch import Tensor, nn
 
 from ddpg.gradient_flow import interception
+from ddpg.gradient_flow.diagram import mermaid
 from ddpg.gradient_flow.findings import findings
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Finding, Step
 from ddpg.gradient_flow.table import table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class GradientFlow:
@@ -93,6 +98,37 @@ class GradientFlow:
     def __str__(self) -> str:
         return table(self._record, self.findings())
 
+    def figure(self, by: Tensor | str | None = None) -> "Figure":
+        """The graph of a loss as a matplotlib figure, with what its gradient reached and what steps did with it.
+
+        Needs an audit with `trace=True`.
+
+        Args:
+            by: the loss, or the name of a function that its backward pass was called in; without it the first pass.
+
+        Raises:
+            ValueError: if there is no such pass, or nothing was traced.
+        """
+        from ddpg.gradient_flow.picture import figure
+
+        return figure(self._pass(by))
+
+    def draw(self, path: str | os.PathLike[str], by: Tensor | str | None = None) -> None:
+        """Write `figure` to a file; its ending says how: .svg, .png, .pdf."""
+        self.figure(by).savefig(path, dpi=200)
+
+    def mermaid(self, by: Tensor | str | None = None) -> str:
+        """The graph of a loss as text, which GitHub, GitLab and many editors draw; `by` as in `figure`."""
+        return mermaid(self._pass(by))
+
+    def _pass(self, by: Tensor | str | None) -> Backward:
+        passes = [each for each in self.backwards if by is None or _is_by(each, by)]
+        if not passes:
+            raise ValueError(f"there was no backward pass{_called(by)} to draw.")
+        if passes[0].diagram is None:
+            raise ValueError("nothing was traced: a picture needs GradientFlow(…, trace=True).")
+        return passes[0]
+
     def assert_moved(self, *modules: str, only: str | Collection[str] | None = None) -> None:
         """Steps moved these modules; with `only`, these and no others.
 
@@ -135,7 +171,7 @@ class GradientFlow:
         """
         self._names(modules)
         passes = [each for each in self.backwards if by is None or _is_by(each, by)]
-        where = "" if by is None else f" called in {by}" if isinstance(by, str) else " of this loss"
+        where = _called(by)
         self._require(bool(passes), f"there was no backward pass{where}.")
         for name in modules:
             reached = any(each.reached.get(name) for each in passes)
@@ -160,6 +196,10 @@ def _is_by(backward: Backward, by: Tensor | str) -> bool:
     if isinstance(by, str):
         return any(place.function == by for place in backward.stack)
     return any(each() is by for each in backward.outputs)
+
+
+def _called(by: Tensor | str | None) -> str:
+    return "" if by is None else f" called in {by}" if isinstance(by, str) else " of this loss"
 
 
 def _listed(names: Collection[str]) -> str:

@@ -27,6 +27,7 @@ class Graph:
         bytes_by_reach: bytes of saved tensors, parameters not counted, by what their node leads to.
         work_by_reach: floating-point operations of the gradients that this pass computes, likewise; an estimate.
         beside: for each leaf, what the operations that use it lead to: itself and all that feeds them.
+        reach: for each node, the leaves that it leads to.
         wanted: of the leaves, those that this pass computes a gradient for.
     """
 
@@ -35,7 +36,12 @@ class Graph:
     bytes_by_reach: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     work_by_reach: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     beside: list[int] = field(default_factory=list)
+    reach: dict[Node, int] = field(default_factory=dict)
     wanted: int = 0
+
+    def bytes(self) -> int:
+        """Of all the tensors that the graph holds."""
+        return sum(self.bytes_by_reach.values())
 
 
 def name_of(node: Node) -> str:
@@ -64,7 +70,7 @@ def read(roots: Sequence[GradientEdge], inputs: Sequence[GradientEdge]) -> Graph
     graph.wanted = sum({own[edge.node] for edge in inputs}) or (1 << len(own)) - 1
 
     graph.beside = [0] * len(graph.leaves)
-    reach: dict[Node, int] = {}
+    reach = graph.reach
     views = {node: bit for bit, (node, _) in enumerate(graph.leaves)}
     parameters = {_storage(variable) for _, variable in graph.leaves}
     counted: set[tuple[int, int]] = set()
@@ -132,6 +138,7 @@ def _saved_names(kind: type[Node]) -> list[str]:
 
 
 def _storage(tensor: Tensor) -> int:
+    """What tells the memory of one tensor from another's; 0 if it has none."""
     try:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # sparse, or without memory of its own

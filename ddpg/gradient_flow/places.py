@@ -2,17 +2,14 @@
 
 import os
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import torch
 from torch import nn
 
 _OUTSIDE = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
-_LIBRARIES = [Path(sysconfig.get_path(each)) for each in ("purelib", "platlib")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +21,9 @@ class Place:
     function: str
 
     def __str__(self) -> str:
-        path = Path(self.file)
-        for root in (*_LIBRARIES, Path.cwd()):
-            if path.is_relative_to(root):
-                return f"{path.relative_to(root)}:{self.line}"
-        return f"{self.file}:{self.line}"
+        roots = (root.rstrip(os.sep) + os.sep for root in (os.getcwd(), *sys.path) if root)
+        inside = max((root for root in roots if self.file.startswith(root)), key=len, default="")
+        return f"{self.file.removeprefix(inside)}:{self.line}"
 
 
 NOWHERE = Place("<unknown>", 0, "<unknown>")

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
+from ddpg.gradient_flow.diagram import Diagram
 from ddpg.gradient_flow.places import call_stack, caller
 from ddpg.gradient_flow.records import Backward, Contribution, ParameterStep, Step
 from ddpg.gradient_flow.tensors import differ, is_blend, is_zero, norm
@@ -110,12 +111,15 @@ class Recorder:
         self._accounts, self._returned = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
 
     def held_by_optimizers(self) -> set[str]:
-        """Keys of the named parameters in any optimizer that exists, whether it has stepped or not."""
-        ids = {id(each.tensor): each.key for each in self._named().values()}
+        """Keys of the parameters that optimizers hold: those that stepped, and where it matters any that exist."""
         held = {key for step in self.steps for key in step.parameters}
-        for thing in gc.get_objects():
-            if issubclass(type(thing), Optimizer) and hasattr(thing, "param_groups"):
-                held |= {ids[id(each)] for each in _held(thing) if id(each) in ids}
+        seen = {key for each in self.backwards for key in each.graph_keys()} & self.owners.keys()
+        if seen <= held:
+            return held
+        ids = {id(each.tensor): each.key for each in self._named().values()}
+        kinds = _subclasses(Optimizer)
+        for optimizer in (each for each in gc.get_objects() if type(each) in kinds):
+            held |= {ids[id(each)] for each in _held(optimizer) if id(each) in ids}
         return held
 
     # Backward passes
@@ -125,6 +129,7 @@ class Recorder:
     ) -> "Pass":
         """A backward pass begins."""
         with _aside():
+            self._observe_writes()
             return Pass(self, outputs, inputs, accumulate)
 
     def next_index(self) -> int:
@@ -200,6 +205,10 @@ class Recorder:
             opened = _OpenStep(step, optimizer, frame, {}, {}, None)
             self._hold(opened, held)
             self._open_steps.append(opened)
+            for backward in reversed(self.backwards):
+                if backward.next_step is not None:
+                    break
+                backward.next_step = step
 
     def after_step(self, optimizer: Optimizer) -> None:
         """An optimizer has stepped."""
@@ -223,6 +232,8 @@ class Recorder:
             state = ParameterStep(tensor.numel(), contributions=list(self.explain(tensor)))
             state.gradient = None if tensor.grad is None else norm([tensor.grad])
             opened.step.parameters[self.key_of(tensor, named)] = state
+        names = {name for key in opened.step.parameters for name in self.owners.get(key, ())}
+        opened.step.holds = tuple(name for name in self.modules if name in names)
 
     def _finish(self, opened: _OpenStep) -> None:
         step, named = opened.step, self._named()
@@ -247,7 +258,6 @@ class Recorder:
                 for name in each.names:
                     changes[name].append(each.tensor.detach() - self._weights[each.key])
                 self._weights[each.key] = each.tensor.detach().clone()
-        step.holds = tuple(name for name in self.modules if name in applied)
         step.moved = {name: norm(changes[name]) for name in self.modules if name in changes}
         step.applied = {name: sum(each**2 for each in applied[name]) ** 0.5 for name in step.holds}
         step.sources = {name: tuple(sources[name].values()) for name in step.holds if name in sources}
@@ -280,7 +290,11 @@ class Recorder:
                     for other in candidates
                     if other is not each.tensor and other.shape == before.shape and other.dtype == before.dtype
                 )
-                self.writes[each.key].append(any(is_blend(before, each.tensor, other) for other in alike))
+                is_copy = any(is_blend(before, each.tensor, other) for other in alike)
+                self.writes[each.key].append(is_copy)
+                if not is_copy and each.tensor in self._accounts:  # an update by hand: it applied what was there
+                    for contribution in self._accounts[each.tensor].contributions:
+                        contribution.applied.append(self._events)
             self._weights[each.key] = each.tensor.detach().clone()
 
     # Modules
@@ -320,7 +334,7 @@ class Pass:
             recorder.next_index(),
             stack,
             _value(outputs),
-            bytes=sum(graph.bytes_by_reach.values()),
+            bytes=graph.bytes(),
             outputs=[TensorWeakRef(each) for each in outputs if isinstance(each, Tensor)],
             kind=(stack, tuple(graphs.name_of(edge.node) for edge in roots), frozenset(names)),
             leaves=[self._named[id(leaf)].key if id(leaf) in self._named else None for _, leaf in graph.leaves],
@@ -331,6 +345,8 @@ class Pass:
         recorder.backwards.append(self.entry)
         if recorder.tracer is not None:
             self.entry.crossings = recorder.tracer.crossings(roots, self._named_leaves(graph))
+            keys = {node: self.entry.leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
+            self.entry.diagram = Diagram.of(recorder.modules, graph, keys, recorder.tracer.operation)
         if accumulate:
             self._hook(graph)
 
@@ -403,7 +419,12 @@ class Pass:
 
 
 def _held(optimizer: Optimizer) -> list[Tensor]:
-    return [each for group in optimizer.param_groups for each in group["params"]]
+    groups = getattr(optimizer, "param_groups", ())  # none yet while it is being made
+    return [each for group in groups for each in group["params"]]
+
+
+def _subclasses(kind: type) -> set[type]:
+    return {kind}.union(*(map(_subclasses, kind.__subclasses__())))
 
 
 def _settings(optimizer: Optimizer) -> dict[str, float]:

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
 from ddpg.gradient_flow.places import Place
+
+if TYPE_CHECKING:
+    from ddpg.gradient_flow.diagram import Diagram
 
 
 @dataclass(eq=False)
@@ -40,6 +44,56 @@ class Crossing:
     path: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of a named module by the user's code; `number` counts them all."""
+
+    name: str
+    place: Place
+    number: int
+
+
+@dataclass(eq=False)
+class Operation:
+    """One operation of a traced forward pass.
+
+    Attributes:
+        name: of the function.
+        module: the innermost named module that it ran in, "critic.2"; empty outside all.
+        calls: the calls that it is part of, one for each named module, the latest last.
+        place: the user's line.
+        inputs: the operations that made its arguments.
+        parameters: named parameters among its arguments.
+        recorded: whether the graph records it.
+        grad_mode: whether it ran with gradients enabled.
+        rooted: whether a named parameter stands behind its value, `trainable`: one that required a gradient.
+        bytes: of the tensors in the graph behind its arguments, if it is a detach from them.
+        age: how many operations lie behind it.
+    """
+
+    name: str
+    module: str
+    calls: tuple[Call, ...]
+    place: Place
+    inputs: tuple["Operation", ...]
+    parameters: tuple[str, ...]
+    recorded: bool
+    grad_mode: bool = True
+    rooted: bool = False
+    trainable: bool = False
+    bytes: int = 0
+    age: int = 0
+
+    def call_of(self, name: str) -> Call | None:
+        """The call of the named module that it is part of."""
+        return next((call for call in self.calls if call.name == name), None)
+
+    @property
+    def label(self) -> str:
+        """What a path calls it: a submodule by its name, anything else by its operation."""
+        return self.module if self.module and (self.parameters or "." in self.module) else self.name
+
+
 @dataclass(eq=False)
 class Backward:
     """One backward pass.
@@ -52,6 +106,8 @@ class Backward:
         parameters: for each of these, which parameters.
         bytes: of the tensors that the graph held, parameters not counted.
         crossings: with tracing, for each module in the graph, where its output entered the loss.
+        diagram: with tracing, the graph as it is drawn.
+        next_step: the optimizer step that came after it, if one did.
     """
 
     index: int
@@ -61,6 +117,8 @@ class Backward:
     reached: dict[str, float] = field(default_factory=dict)
     parameters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     crossings: dict[str, tuple[Crossing, ...]] = field(default_factory=dict)
+    diagram: "Diagram | None" = None
+    next_step: "Step | None" = None
     outputs: list[TensorWeakRef] = field(default_factory=list)
     # What tells one loss from another: where it is called from, and of which operations it is made.
     kind: tuple[object, ...] = ()
@@ -69,6 +127,12 @@ class Backward:
     bytes_by_reach: Mapping[int, int] = field(default_factory=dict)
     work_by_reach: Mapping[int, float] = field(default_factory=dict)
     beside: list[int] = field(default_factory=list)
+
+    def graph_keys(self) -> list[str]:
+        """Keys of the parameters in the graph, and in graphs that a detach cut off from it."""
+        cut_off = self.diagram.cut_off().values() if self.diagram is not None else ()
+        behind = [key for operations in cut_off for each in operations for key in each.parameters]
+        return [key for key in self.leaves if key is not None] + behind
 
     @property
     def place(self) -> Place:

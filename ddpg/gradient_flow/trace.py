@@ -18,51 +18,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from ddpg.gradient_flow import graph as graphs
 from ddpg.gradient_flow.interception import compiling
 from ddpg.gradient_flow.places import Place, caller
-from ddpg.gradient_flow.records import Crossing
+from ddpg.gradient_flow.records import Call, Crossing, Operation
 
 _LONGEST_LINEAGE = 1000
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a named module by the user's code."""
-
-    name: str
-    place: Place
-    number: int
-
-
-@dataclass(eq=False)
-class Operation:
-    """One operation of the forward pass.
-
-    Attributes:
-        name: of the function.
-        module: the innermost named module that it ran in, "critic.2"; empty outside all.
-        calls: the calls that it is part of, one for each named module, the latest last.
-        place: the user's line.
-        inputs: the operations that made its arguments.
-        parameters: named parameters among its arguments.
-        recorded: whether the graph records it.
-    """
-
-    name: str
-    module: str
-    calls: tuple[Call, ...]
-    place: Place
-    inputs: tuple["Operation", ...]
-    parameters: tuple[str, ...]
-    recorded: bool
-    age: int = 0
-
-    def call_of(self, name: str) -> Call | None:
-        """The call of the named module that it is part of."""
-        return next((call for call in self.calls if call.name == name), None)
-
-    @property
-    def label(self) -> str:
-        """What a path calls it: a submodule by its name, anything else by its operation."""
-        return self.module if self.module and (self.parameters or "." in self.module) else self.name
 
 
 @dataclass
@@ -129,7 +87,7 @@ class Tracer(TorchFunctionMode):
         """The call ends. What no operation was seen to make, compiled code has made, or a Function of the user's."""
         tensors = [each for each in _tensors(output) if each.grad_fn is not None]
         if any(self._of(each) is None for each in tensors):
-            self._note("compiled", (), tensors)
+            self._note("compiled", (), tensors, True)
         self._stack.pop()
 
     def __torch_function__(
@@ -141,10 +99,13 @@ class Tracer(TorchFunctionMode):
     ) -> Any:
         result = function(*args, **(kwargs or {}))
         if not compiling():
-            made = [each for each in _tensors(result) if not (each.is_leaf and each.requires_grad)]
+            made = [
+                each for each in _tensors(result) if not (each.is_leaf and (each.requires_grad or self._named(each)))
+            ]
             if made and _name(function) != "grad":
+                grad_mode = torch.is_grad_enabled()
                 with torch.no_grad():
-                    self._note(_name(function), list(_tensors((args, kwargs))), made)
+                    self._note(_name(function), list(_tensors((args, kwargs))), made, grad_mode)
         return result
 
     def crossings(
@@ -196,17 +157,30 @@ class Tracer(TorchFunctionMode):
             queue += [child for child, _ in node.next_functions if child is not None and not graphs.is_leaf(child)]
         return path
 
-    def _note(self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor]) -> None:
+    def _note(self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor], grad_mode: bool) -> None:
         inside = self._stack[-1] if self._stack else _Inside()
         inputs = tuple({id(each): each for each in map(self._of, arguments) if each is not None}.values())
-        parameters = tuple(self._named(each) for each in arguments if each.is_leaf and self._named(each))
+        used = [each for each in arguments if each.is_leaf and self._named(each)]
         recorded = any(each.grad_fn is not None for each in made)
-        if not (recorded or inputs or parameters):
+        if not (recorded or inputs or used):
             return
         age = 1 + max((each.age for each in inputs), default=0)
         if age > _LONGEST_LINEAGE and not recorded:  # a state carried through ever so many iterations
             inputs, age = (), 0
-        operation = Operation(name, inside.module, inside.calls, caller(), inputs, parameters, recorded, age)
+        operation = Operation(
+            name,
+            inside.module,
+            inside.calls,
+            caller(),
+            inputs,
+            tuple(map(self._named, used)),
+            recorded,
+            grad_mode,
+            bool(used) or any(each.rooted for each in inputs),
+            any(each.requires_grad for each in used) or any(each.trainable for each in inputs),
+            graphs.read(graphs.edges_of(arguments), ()).bytes() if inputs and not recorded and grad_mode else 0,
+            age,
+        )
         for each in made:
             if each.grad_fn is None:
                 self._unrecorded[each] = operation

@@ -1,0 +1,168 @@
+"""The graph of a loss, operation by operation, with what lies behind its stops."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from torch.autograd.graph import Node
+
+from ddpg.gradient_flow.graph import Graph, is_leaf
+from ddpg.gradient_flow.records import Backward, Call, Operation
+
+
+class Link(Enum):
+    """What a line between two operations carries back from the loss."""
+
+    GRADIENT = "the gradient"
+    UNASKED = "no gradient: the pass was asked for others only"
+    CUT = "no gradient: a stop stands here"
+    BEHIND = "no gradient: nothing to carry, or behind a stop"
+
+
+class Fate(Enum):
+    """What became of the gradient of an operation's parameters."""
+
+    NONE = "no gradient"
+    APPLIED = "gradient applied by a step"
+    UNUSED = "gradient not applied"
+
+
+@dataclass
+class Diagram:
+    """What is drawn of a graph.
+
+    Attributes:
+        names: of the audit's modules.
+        links: from each operation to those that its arguments came from, the loss first.
+        parameters: keys of the parameters that an operation uses, for those that the graph leads to.
+        operations: all that is drawn.
+        behind: those of them that lie behind a stop.
+    """
+
+    names: tuple[str, ...]
+    links: dict[tuple[Operation, Operation], Link]
+    parameters: dict[Operation, list[str]]
+    operations: list[Operation]
+    behind: set[Operation] = field(default_factory=set)
+
+    @classmethod
+    def of(
+        cls,
+        names: Iterable[str],
+        graph: Graph,
+        keys: Mapping[Node, str | None],
+        operation: Callable[[Node], Operation],
+    ) -> "Diagram":
+        """The diagram of a graph; `keys` of its leaves, `operation` tells what made a node."""
+        links: dict[tuple[Operation, Operation], Link] = {}
+        parameters: dict[Operation, list[str]] = {}
+        for node in graph.nodes:
+            here = operation(node)
+            own = parameters.setdefault(here, [])
+            for child, _ in node.next_functions:
+                if child is None:
+                    continue
+                if is_leaf(child):
+                    own += [key for key in [keys[child]] if key is not None and key not in own]
+                elif operation(child) is not here:
+                    wanted = bool(graph.reach[child] & graph.wanted)
+                    link = Link.GRADIENT if wanted else Link.UNASKED
+                    links.setdefault((here, operation(child)), link)
+        diagram = cls(tuple(names), links, parameters, list(parameters))
+        diagram._look_behind()
+        return diagram
+
+    def _look_behind(self) -> None:
+        """Add what the graph does not record though parameters stand behind it."""
+        queue = list(self.operations)
+        while queue:
+            here = queue.pop()
+            for other in here.inputs:
+                if other.rooted and (here, other) not in self.links:
+                    self.links[here, other] = Link.CUT if _stops(here, other) else Link.BEHIND
+                    if other not in self.operations:
+                        self.operations.append(other)
+                        queue.append(other)
+        front = list(self.parameters)
+        for here in front:  # grows as it goes
+            front += [
+                other
+                for (one, other), link in self.links.items()
+                if one is here and link is not Link.CUT and other not in front
+            ]
+        self.behind = {each for each in self.operations if each not in front}
+
+    def calls(self) -> dict[Call | None, list[Operation]]:
+        """The operations, by the call of a named module that they are part of."""
+        found: dict[Call | None, list[Operation]] = {}
+        for each in self.operations:
+            found.setdefault(each.calls[0] if each.calls else None, []).append(each)
+        return found
+
+    def cut_off(self) -> dict[Operation, list[Operation]]:
+        """For each detach on the way to the loss, the recorded operations that it keeps from it."""
+        found: dict[Operation, list[Operation]] = {}
+        for (detach, first), link in self.links.items():
+            if link is Link.CUT and first.recorded:
+                found[detach] = [first]
+                for here in found[detach]:  # grows as it goes
+                    found[detach] += [each for each in here.inputs if each.recorded and each not in found[detach]]
+        return found
+
+    def gets_gradient(self, operation: Operation) -> bool:
+        """Whether the graph of the loss leads to an operation."""
+        return operation in self.parameters
+
+
+def _stops(here: Operation, other: Operation) -> bool:
+    """Whether a gradient could have gone from one operation on to another that made its argument, and was kept from it.
+
+    A detach is recorded up to its argument; what ran without gradients is recorded nowhere up to its value.
+    """
+    detached = other.recorded and not here.recorded and here.grad_mode
+    ungraphed = other.trainable and not other.grad_mode and here.grad_mode
+    return detached or ungraphed
+
+
+def fate(backward: Backward, diagram: Diagram, operation: Operation) -> Fate:
+    """What became of the gradient of an operation's parameters."""
+    contributions = [backward.contributions.get(key) for key in diagram.parameters.get(operation, ())]
+    if not any(contributions):
+        return Fate.NONE
+    return Fate.APPLIED if any(each is not None and each.applied for each in contributions) else Fate.UNUSED
+
+
+def title(operation: Operation) -> str:
+    """What a box says: the operation, and the submodule whose parameters it uses."""
+    name = operation.name.strip("_")
+    name = {"getitem": "[ ]", "radd": "add", "rmul": "mul", "rsub": "sub", "rtruediv": "div"}.get(name, name)
+    inner = operation.module.partition(".")[2]
+    return f"{inner} · {name}" if inner and operation.parameters else name
+
+
+def mermaid(backward: Backward) -> str:
+    """The diagram as a Mermaid flowchart, arrows in the gradient's direction."""
+    diagram = backward.diagram
+    assert diagram is not None
+    number = {each: position for position, each in enumerate(diagram.operations)}
+    lines = ["flowchart TD"]
+    for call, operations in diagram.calls().items():
+        if call is not None:
+            lines.append(f'  subgraph call{call.number}["{call.name} · {_escaped(str(call.place))}"]')
+        for each in operations:
+            end = {Fate.APPLIED: " ✓", Fate.UNUSED: " ✂", Fate.NONE: ""}[fate(backward, diagram, each)]
+            lines.append(f'    n{number[each]}["{_escaped(title(each))}{end}"]')
+        lines += ["  end"] if call is not None else []
+    arrows = {Link.GRADIENT: "-->", Link.UNASKED: "-.-", Link.CUT: "-. ✂ .-x", Link.BEHIND: "-.-"}
+    lines += [f"  n{number[one]} {arrows[link]} n{number[other]}" for (one, other), link in diagram.links.items()]
+    lines += _class("behind", "fill:#eee,stroke:#aaa,color:#777", number, diagram.behind)
+    return "\n".join(lines)
+
+
+def _class(name: str, style: str, number: Mapping[Operation, int], members: Iterable[Operation]) -> list[str]:
+    listed = ",".join(f"n{number[each]}" for each in members)
+    return [f"  classDef {name} {style}", f"  class {listed} {name}"] if listed else []
+
+
+def _escaped(text: str) -> str:
+    return text.replace('"', "'")

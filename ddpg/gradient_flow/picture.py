@@ -1,0 +1,183 @@
+"""The graph of a loss as a picture. The layout is fast-sugiyama's, the drawing matplotlib's."""
+
+from collections.abc import Sequence
+
+from ddpg.gradient_flow.diagram import Diagram, Fate, Link, fate, title
+from ddpg.gradient_flow.records import Backward, Operation
+
+try:
+    from fast_sugiyama import from_edges
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+except ImportError as error:
+    raise ImportError(f"a picture needs matplotlib and fast-sugiyama ({error}): install both with pip.") from error
+
+# Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+_RED, _GREY, _INK = "#C1121F", "#A8A8A8", "#222222"
+_ROW, _COLUMN = 0.29, 1.6  # inches
+_BOX, _HEIGHT = 1.1, 0.19
+_TOP = 0.6
+
+
+def figure(backward: Backward) -> Figure:
+    """One loss, with a legend."""
+    width, height = size(backward)
+    drawn = Figure((max(width, 4.6), height + 0.5), layout=None)
+    total = height + 0.5
+    panel(drawn.add_axes((0, 0.5 / total, width / drawn.get_figwidth(), height / total)), backward, heading(backward))
+    legend(drawn.add_axes((0, 0, 4.6 / drawn.get_figwidth(), 0.45 / total)))
+    return drawn
+
+
+def heading(backward: Backward) -> str:
+    """Which loss it is: where it is sent backward, and in which functions."""
+    functions = dict.fromkeys(place.function for place in backward.stack[:2])
+    return f"{backward.place}\n{' ← '.join(functions)}"
+
+
+def size(backward: Backward) -> tuple[float, float]:
+    """Width and height of a panel in inches."""
+    positions = _positions(_diagram(backward))
+    right, bottom = max(x for x, _ in positions.values()), min(y for _, y in positions.values())
+    return max(right + _BOX / 2 + 0.3, 2.9), _TOP + _ROW - bottom
+
+
+def panel(axes: Axes, backward: Backward, text: str) -> None:
+    """One loss into axes of its `size`, under a heading."""
+    diagram = _diagram(backward)
+    positions = _positions(diagram)
+    colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(diagram.names)}
+    axes.set_axis_off()
+    axes.text(0.12, _TOP - 0.1, text, fontsize=7.5, weight="bold", color=_INK, va="top", linespacing=1.4)
+    for call, operations in diagram.calls().items():
+        if call is not None:
+            reached = any(map(diagram.gets_gradient, operations))
+            shade = _GREY if diagram.behind.issuperset(operations) else colours[call.name]
+            note = "" if reached else "not reached"
+            if any(fate(backward, diagram, each) is Fate.UNUSED for each in operations):
+                holds = backward.next_step is not None and call.name in backward.next_step.holds
+                note = "dropped before the step" if holds else "not held by the step"
+            _cluster(axes, [positions[each] for each in operations], f"{call.name}\n{note}".strip(), shade)
+    for (one, other), link in diagram.links.items():
+        _line(axes, positions[one], positions[other], link)
+    for operation, centre in positions.items():
+        name = operation.calls[0].name if operation.calls else ""
+        colour = _GREY if operation in diagram.behind else colours.get(name, _INK)
+        drop = fate(backward, diagram, operation) if operation.parameters else None
+        _box(axes, centre, title(operation), colour, drop, diagram.gets_gradient(operation))
+    width, height = size(backward)
+    axes.set_xlim(0, width)
+    axes.set_ylim(_TOP - height, _TOP)
+
+
+def legend(axes: Axes) -> None:
+    """What the marks mean."""
+    entries = [("→", _INK, "gradient"), ("▬", _RED, "stop"), ("┄", _GREY, "no gradient")]
+    entries += [("●", _INK, "applied by a step"), ("✕", _RED, "computed, not applied"), ("○", _INK, "none")]
+    for place, (mark, colour, text) in enumerate(entries):
+        x, y = 0.04 + place % 3 * 0.34, 0.75 - 0.45 * (place // 3)
+        axes.text(x, y, mark, fontsize=8, color=colour, va="center", ha="center")
+        axes.text(x + 0.03, y, text, fontsize=7, color=_INK, va="center")
+    axes.set_axis_off()
+
+
+def _diagram(backward: Backward) -> Diagram:
+    assert backward.diagram is not None
+    return backward.diagram
+
+
+def _positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
+    """The centre of each box in inches, the loss at the top, y downwards negative."""
+    number = {each: position for position, each in enumerate(diagram.operations)}
+    raw: dict[int, tuple[float, float]] = {}
+    left = 0.0
+    edges = [(number[one], number[other]) for one, other in diagram.links]
+    for positions, width, _, _ in from_edges(edges, vertex_spacing=1.0) if edges else []:
+        top = max(y for _, (_, y) in positions)
+        raw |= {int(node): (x + left, y - top) for node, (x, y) in positions}
+        left += width + 1
+    raw = raw or {0: (0.0, 0.0)}
+    smallest = min(x for x, _ in raw.values())
+    # A row from which lines go sideways gets more room.
+    wide = {raw[one][1] for one, other in edges if abs(raw[one][0] - raw[other][0]) > 0.1}
+    heights: dict[float, float] = {}
+    y = 0.0
+    for row in sorted({y for _, y in raw.values()}, reverse=True):
+        heights[row] = y
+        y -= _ROW * (1.5 if row in wide else 1)
+    return {
+        operation: ((raw[place][0] - smallest) * _COLUMN + _BOX / 2 + 0.42, heights[raw[place][1]])
+        for operation, place in number.items()
+    }
+
+
+def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colour: str) -> None:
+    """All boxes of one call of a module."""
+    left = min(x for x, _ in centres) - _BOX / 2 - 0.06
+    right = max(x for x, _ in centres) + _BOX / 2 + 0.2
+    bottom, top = min(y for _, y in centres) - _HEIGHT * 0.7, max(y for _, y in centres) + _HEIGHT * 0.7
+    axes.add_patch(
+        Rectangle((left, bottom), right - left, top - bottom, facecolor=colour, alpha=0.14, edgecolor="none", zorder=0)
+    )
+    axes.text(
+        left - 0.04,
+        (bottom + top) / 2,
+        text,
+        fontsize=6.5,
+        color="#777777" if colour == _GREY else colour,
+        weight="bold",
+        rotation=90,
+        ha="right",
+        va="center",
+        linespacing=1.1,
+    )
+
+
+def _box(
+    axes: Axes, centre: tuple[float, float], text: str, colour: str, drop: Fate | None, gets_gradient: bool
+) -> None:
+    x, y = centre
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - _BOX / 2, y - _HEIGHT / 2),
+            _BOX,
+            _HEIGHT,
+            boxstyle="round,pad=0,rounding_size=0.05",
+            facecolor="white",
+            edgecolor=colour,
+            linewidth=1.1,
+            linestyle="-" if gets_gradient else (0, (2, 1.5)),
+            zorder=3,
+        )
+    )
+    axes.text(
+        x, y - 0.005, text, fontsize=6.5, color=_INK if gets_gradient else "#777777", ha="center", va="center", zorder=4
+    )
+    if drop is not None:  # beside the box: what its parameters got
+        at = x + _BOX / 2 + 0.1
+        filled = colour if drop is Fate.APPLIED else "white"
+        axes.plot([at], [y], "o", markersize=4.5, markerfacecolor=filled, markeredgecolor=colour, zorder=4)
+        if drop is Fate.UNUSED:
+            axes.plot([at], [y], "x", markersize=6.5, markeredgewidth=1.6, color=_RED, zorder=5)
+
+
+def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float], link: Link) -> None:
+    carries = link is Link.GRADIENT
+    axes.add_patch(
+        FancyArrowPatch(
+            (start[0], start[1] - _HEIGHT / 2),
+            (end[0], end[1] + _HEIGHT / 2),
+            arrowstyle="-|>,head_length=2.4,head_width=1.4" if carries else "-",
+            shrinkA=0,
+            shrinkB=0,
+            linewidth=1.2 if carries else 0.9,
+            linestyle="-" if carries else (0, (2, 2)),
+            color=_INK if carries else _GREY,
+            zorder=2,
+        )
+    )
+    if link is Link.CUT:
+        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        axes.plot([x - 0.16, x + 0.16], [y, y], color=_RED, linewidth=2.6, solid_capstyle="butt", zorder=5)
