@@ -107,6 +107,7 @@ class Settings(_Section):
     learning_starts: Annotated[int, Field(ge=0)]
     gradient_steps_per_step: Annotated[float, Field(ge=0)]
     log_interval: Interval
+    audit: bool
     evaluation: EvaluationSettings
     checkpoint: CheckpointSettings
 

@@ -2,54 +2,36 @@
 
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ddpg.agent import DDPG
 from ddpg.evaluation import Evaluation
+from ddpg.gradient_flow import GradientFlow
+
+# The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
+_SHOWN = {"critic_loss": ("actor", "target_actor", "critic"), "actor_loss": ("actor", "critic")}
 
 
-class AppliedGradients:
-    """While open, measures the gradient that each optimizer step of an agent applies to each module.
+def applied_gradients(flow: GradientFlow, agent: DDPG) -> dict[str, float]:
+    """The norm of the gradient that each loss's latest step applied to each module, after the stop or freeze.
 
-    What counts is what the step *applies*, after the stop or freeze: the norm over those parameters that the stepping
-    optimizer holds and that have a gradient at that moment; 0 where there are none.
-
-    Attributes:
-        norms: of the latest step of each loss, under `gradient_flow/<loss>_to_<module>`.
+    Args:
+        flow: an audit of the agent's `modules()` around one update or more.
+        agent: the agent.
     """
-
-    def __init__(self, agent: DDPG) -> None:
-        self.norms: dict[str, Tensor] = {}
-        self._losses = {"critic_loss": agent.critic_optimizer, "actor_loss": agent.actor_optimizer}
-        self._modules = agent.modules()
-        # The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
-        self._shown = {"critic_loss": ("actor", "target_actor", "critic"), "actor_loss": ("actor", "critic")}
-
-    def __enter__(self) -> Self:
-        self._hooks = [
-            optimizer.register_step_pre_hook(partial(self._measure, loss)) for loss, optimizer in self._losses.items()
-        ]
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
-
-    def _measure(self, loss: str, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        for name in self._shown[loss]:
-            parameters = self._modules[name].parameters()
-            gradients = [each.grad for each in parameters if id(each) in held and each.grad is not None]
-            self.norms[f"gradient_flow/{loss}_to_{name}"] = get_total_norm(gradients)
+    losses = {id(agent.critic_optimizer): "critic_loss", id(agent.actor_optimizer): "actor_loss"}
+    return {
+        f"gradient_flow/{loss}_to_{name}": step.applied.get(name, 0.0)
+        for step in flow.steps
+        for loss in [losses[step.optimizer_id]]
+        for name in _SHOWN[loss]
+    }
 
 
 class Telemetry:
@@ -99,9 +81,9 @@ class Telemetry:
         self._scalars(step, {"rollout/episode_return": episode_return, "rollout/episode_length": length})
         self._show("return", episode_return)
 
-    def update(self, step: int, measurements: Mapping[str, Tensor]) -> dict[str, float]:
+    def update(self, step: int, measurements: Mapping[str, Tensor | float]) -> dict[str, float]:
         """An update's measurements, as numbers, and the speed since the last call."""
-        numbers = {tag: value.item() for tag, value in measurements.items()}
+        numbers = {tag: float(value) for tag, value in measurements.items()}
         seconds = time.perf_counter() - self._clock
         speed = {"time/steps_per_second": (step - self._clock_step) / seconds} if step > self._clock_step else {}
         self._scalars(step, numbers | speed)
@@ -109,6 +91,15 @@ class Telemetry:
         self._show("actor", numbers["losses/actor"])
         self._clock, self._clock_step = time.perf_counter(), step
         return numbers
+
+    def audit(self, step: int, flow: GradientFlow) -> None:
+        """A traced audit of one update: its table on the terminal, table and pictures in TensorBoard."""
+        started = time.perf_counter()
+        tqdm.write(f"\nAudit of one update, step {step}\n\n{flow}\n")
+        self._writer.add_text("audit", f"```\n{flow}\n```", step)
+        for update in ("update_critic", "update_actor"):
+            self._writer.add_figure(f"audit/{update}", flow.figure(by=update), step)
+        self._clock += time.perf_counter() - started
 
     def evaluation(self, step: int, evaluation: Evaluation, seconds: float) -> None:
         """An evaluation between the steps, and the time it took, which does not count as training."""

@@ -19,9 +19,10 @@ from ddpg.agent import DDPG
 from ddpg.environments import Collector, Transitions, make_environment, make_vector
 from ddpg.errors import InputError, real, whole
 from ddpg.evaluation import FINAL_EPISODES, FIRST_SEED, Evaluation, evaluate
+from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.settings import Settings
-from ddpg.telemetry import AppliedGradients, Telemetry
+from ddpg.telemetry import Telemetry, applied_gradients
 
 RESULT_NAME = "result.json"
 
@@ -142,20 +143,30 @@ class Training:
     def _learn(self, telemetry: Telemetry) -> None:
         """The gradient steps that are due."""
         settings = self.settings
-        due = int((self.step - settings.learning_starts) * settings.gradient_steps_per_step)
+        due = self._updates_until(self.step)
         while self.updates < due:
             batch = self.buffer.sample(settings.batch_size)
             self.updates += 1
-            if self._measure_next and self.updates == due:
+            if (self._measure_next and self.updates == due) or self._audit_due():
                 self._measured_update(batch, telemetry)
             else:
                 self.agent.update(batch)
 
+    def _updates_until(self, step: int) -> int:
+        """How many updates are due by an environment step."""
+        return int((step - self.settings.learning_starts) * self.settings.gradient_steps_per_step)
+
+    def _audit_due(self) -> bool:
+        """Whether this update is the first or the last of the run, and audits are wanted."""
+        return self.settings.audit and self.updates in (1, self._updates_until(self.settings.total_steps))
+
     def _measured_update(self, batch: Batch, telemetry: Telemetry) -> None:
-        with AppliedGradients(self.agent) as applied:
+        with GradientFlow(self.agent.modules(), trace=self._audit_due()) as flow:
             measurements = self.agent.update(batch)
-        measurements["values/target_actor_gap"] = self.agent.target_actor_gap(batch.observations)
-        numbers = telemetry.update(self.step, measurements | applied.norms)
+        gap = {"values/target_actor_gap": self.agent.target_actor_gap(batch.observations)}
+        numbers = telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow, self.agent)})
+        if self._audit_due():
+            telemetry.audit(self.step, flow)
         self._measure_next = False
         critic_loss, actor_loss = numbers["losses/critic"], numbers["losses/actor"]
         if not (math.isfinite(critic_loss) and math.isfinite(actor_loss)):

@@ -1,5 +1,6 @@
 """The graph of a loss as a picture. The layout is fast-sugiyama's, the drawing matplotlib's."""
 
+import logging
 from collections.abc import Sequence
 
 from ddpg.gradient_flow.diagram import Diagram, Fate, Link, fate, title
@@ -13,6 +14,9 @@ try:
 except ImportError as error:
     raise ImportError(f"a picture needs matplotlib and fast-sugiyama ({error}): install both with pip.") from error
 
+for _name in ("rust-sugiyama", "rust_sugiyama", "connected_components"):  # the layout tells of its every phase
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
 # Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _RED, _GREY, _INK = "#C1121F", "#A8A8A8", "#222222"
@@ -24,7 +28,7 @@ _TOP = 0.6
 def figure(backward: Backward) -> Figure:
     """One loss, with a legend."""
     width, height = size(backward)
-    drawn = Figure((max(width, 4.6), height + 0.5), layout=None)
+    drawn = Figure((max(width, 4.6), height + 0.5), dpi=160)
     total = height + 0.5
     panel(drawn.add_axes((0, 0.5 / total, width / drawn.get_figwidth(), height / total)), backward, heading(backward))
     legend(drawn.add_axes((0, 0, 4.6 / drawn.get_figwidth(), 0.45 / total)))
