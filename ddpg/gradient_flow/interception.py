@@ -5,13 +5,16 @@ hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; every call of a
 What is put in their place is taken away when the last audit closes.
 """
 
+import inspect
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
+from types import FunctionType
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from torch.autograd.graph import GradientEdge
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -48,6 +51,10 @@ class _Thread(threading.local):
     passes: tuple[OpenPass, ...] = ()
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
 _thread = _Thread()
 _lock = threading.Lock()
 _open = 0
@@ -83,11 +90,25 @@ def compiling() -> bool:
     )
 
 
+def as_pytorchs_own(function: F) -> F:
+    """The function, for the compiler a line of PyTorch's: traced through, and never compiled by itself."""
+    assert isinstance(function, FunctionType)
+    function.__code__ = function.__code__.replace(co_filename=inspect.getfile(nn.Module))
+    return function
+
+
+def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which the compiler leaves alone with all that it calls."""
+    # What torch.compiler.disable does, but without loading the compiler before it is needed.
+    return _disable_dynamo(function)
+
+
 def _install() -> None:
     autograd: Any = torch.autograd
     modules: Any = nn.Module
     run_backward, call = autograd._engine_run_backward, modules.__call__
 
+    @uncompiled
     def watched_run_backward(outputs: Any, *args: Any, **kwargs: Any) -> Any:
         audits = _thread.audits
         if not audits or compiling():
@@ -109,23 +130,34 @@ def _install() -> None:
             return result
 
     def watched_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        audits = _thread.audits
-        if not audits or compiling():
+        if torch.compiler.is_compiling():
             return call(module, *args, **kwargs)
-        for audit in audits:
-            audit.call_module(module)
+        audits = call_module(module)
         output = None
         try:
             output = call(module, *args, **kwargs)
         finally:
-            for audit in audits:
-                audit.leave_module(output)
+            leave_module(audits, output)
         return output
 
+    @uncompiled
+    def call_module(module: nn.Module) -> tuple[Audit, ...]:
+        audits = () if compiling() else _thread.audits
+        for audit in audits:
+            audit.call_module(module)
+        return audits
+
+    @uncompiled
+    def leave_module(audits: tuple[Audit, ...], output: object) -> None:
+        for audit in audits:
+            audit.leave_module(output)
+
+    @uncompiled
     def before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for audit in _thread.audits:
             audit.before_step(optimizer)
 
+    @uncompiled
     def after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for audit in _thread.audits:
             audit.after_step(optimizer)
@@ -138,7 +170,7 @@ def _install() -> None:
             modules.__call__ = call
 
     autograd._engine_run_backward = watched_run_backward
-    modules.__call__ = watched_call
+    modules.__call__ = as_pytorchs_own(watched_call)
     _undo.callback(restore)
     _undo.callback(register_optimizer_step_pre_hook(before_step).remove)
     _undo.callback(register_optimizer_step_post_hook(after_step).remove)

@@ -1,6 +1,7 @@
 """The record of one audit while it is open."""
 
 import gc
+import inspect
 import itertools
 import sys
 from collections import defaultdict
@@ -26,6 +27,7 @@ from ddpg.gradient_flow.tensors import differ, is_blend, is_zero, norm
 from ddpg.gradient_flow.trace import Tracer
 
 _REMEMBERED = 8
+_OPTIMIZER = inspect.getfile(Optimizer)
 
 
 @dataclass
@@ -159,6 +161,13 @@ class Recorder:
                 contribution.applied.append(opened.step.index)
                 opened.inside[id(tensor)].append(contribution)
 
+    def settle(self, tensor: Tensor) -> None:
+        """The pass has added to `.grad`: it is now what the contributions make up."""
+        account = self._accounts[tensor]
+        if account.pending:
+            account.pending = False
+            account.explained = None if tensor.grad is None else TensorWeakRef(tensor.grad)
+
     def handed_out(self, gradient: Tensor, contribution: Contribution) -> None:
         """`torch.autograd.grad` returned a gradient, which the user may put into `.grad`."""
         self._returned[gradient] = contribution
@@ -189,8 +198,8 @@ class Recorder:
 
     def before_step(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step."""
-        frame = sys._getframe(2)  # PyTorch's wrapper of `step`
         running = _frames()
+        frame = next(each for each in running if each.f_code.co_filename == _OPTIMIZER)
         self._open_steps = [each for each in self._open_steps if each.frame in running]  # others ended in an error
         outer = self._open_steps[0] if self._open_steps else None
         held = {id(each): each for each in _held(optimizer)}
@@ -326,9 +335,11 @@ class Pass:
         self._accumulate = accumulate
         self._inputs = inputs
         self._hooks = ExitStack()
+        self._arrivals: list[Tensor] = []
         roots = graphs.edges_of(outputs)
         graph = graphs.read(roots, graphs.edges_of(inputs))
-        names = [graphs.name_of(node) for node in graph.nodes]
+        names = frozenset(graphs.name_of(node) for node in graph.nodes)
+        keys = frozenset(recorder.key_of(leaf, self._named) for _, leaf in graph.leaves)
         stack = call_stack()
         self.entry = Backward(
             recorder.next_index(),
@@ -336,7 +347,7 @@ class Pass:
             _value(outputs),
             bytes=graph.bytes(),
             outputs=[TensorWeakRef(each) for each in outputs if isinstance(each, Tensor)],
-            kind=(stack, tuple(graphs.name_of(edge.node) for edge in roots), frozenset(names)),
+            kind=(stack[0], tuple(graphs.name_of(edge.node) for edge in roots), names, keys),
             leaves=[self._named[id(leaf)].key if id(leaf) in self._named else None for _, leaf in graph.leaves],
             bytes_by_reach=dict(graph.bytes_by_reach),
             work_by_reach=dict(graph.work_by_reach),
@@ -345,8 +356,8 @@ class Pass:
         recorder.backwards.append(self.entry)
         if recorder.tracer is not None:
             self.entry.crossings = recorder.tracer.crossings(roots, self._named_leaves(graph))
-            keys = {node: self.entry.leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
-            self.entry.diagram = Diagram.of(recorder.modules, graph, keys, recorder.tracer.operation)
+            by_node = {node: self.entry.leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
+            self.entry.diagram = Diagram.of(recorder.modules, graph, by_node, recorder.tracer.operation)
         if accumulate:
             self._hook(graph)
 
@@ -369,13 +380,16 @@ class Pass:
 
     def __exit__(self, *exception: object) -> None:
         self._hooks.close()
+        for leaf in self._arrivals:
+            self._recorder.settle(leaf)
+        self._arrivals.clear()
         norms: dict[str, list[float]] = defaultdict(list)
         parameters: dict[str, list[str]] = defaultdict(list)
-        keys = {each.key: each for each in self._named.values()}
-        for key, contribution in self.entry.contributions.items():
+        for contribution in self.entry.contributions.values():
             contribution.gradient = None
-            for name, qualified in keys[key].names.items() if key in keys else ():
-                norms[name].append(contribution.norm)
+        for each in self._named.values():
+            for name, qualified in each.names.items() if each.key in self.entry.contributions else ():
+                norms[name].append(self.entry.contributions[each.key].norm)
                 parameters[name].append(qualified)
         for name in self._recorder.modules:
             if name in norms:
@@ -408,6 +422,7 @@ class Pass:
             contribution = self._contribution(leaf, gradient)
             if leaf.requires_grad and not seen:  # PyTorch drops what reaches a leaf frozen meanwhile
                 self._recorder.arrived(leaf, contribution)
+                self._arrivals.append(leaf)
 
     def _contribution(self, leaf: Tensor, gradient: Tensor) -> Contribution:
         key = self._recorder.key_of(leaf, self._named)
@@ -446,10 +461,11 @@ def _value(outputs: Sequence[Tensor | GradientEdge]) -> float | None:
     return None
 
 
-def _frames() -> set[FrameType]:
-    frames: set[FrameType] = set()
+def _frames() -> list[FrameType]:
+    """The call stack, innermost first."""
+    frames: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        frames.add(frame)
+        frames.append(frame)
         frame = frame.f_back
     return frames

@@ -120,7 +120,7 @@ class Backward:
     diagram: "Diagram | None" = None
     next_step: "Step | None" = None
     outputs: list[TensorWeakRef] = field(default_factory=list)
-    # What tells one loss from another: where it is called from, and of which operations it is made.
+    # What tells one loss from another: the line that calls it, and which operations and parameters it is made of.
     kind: tuple[object, ...] = ()
     leaves: list[str | None] = field(default_factory=list)  # keys of the parameters in the graph, by bit
     contributions: dict[str, Contribution] = field(default_factory=dict)
@@ -171,7 +171,8 @@ class Step:
         holds: the modules that the optimizer holds, in part or whole.
         moved: for each module that really moved, the norm of its change.
         applied: for each module that it holds, the norm of the gradient that the step applied; 0 where it had none.
-        sources: for each module with a gradient, the backward passes that it came from; None is one not recorded.
+        sources: for each module with a gradient, the backward passes that it came from, also where it was scaled or
+            clipped in place since; None stands for a gradient put there by other means.
     """
 
     index: int

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
-from ddpg.gradient_flow.interception import compiling
+from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled
 from ddpg.gradient_flow.places import Place, caller
 from ddpg.gradient_flow.records import Call, Crossing, Operation
 
@@ -90,6 +90,7 @@ class Tracer(TorchFunctionMode):
             self._note("compiled", (), tensors, True)
         self._stack.pop()
 
+    @as_pytorchs_own
     def __torch_function__(
         self,
         function: Callable[..., Any],
@@ -98,15 +99,16 @@ class Tracer(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = function(*args, **(kwargs or {}))
-        if not compiling():
-            made = [
-                each for each in _tensors(result) if not (each.is_leaf and (each.requires_grad or self._named(each)))
-            ]
-            if made and _name(function) != "grad":
-                grad_mode = torch.is_grad_enabled()
-                with torch.no_grad():
-                    self._note(_name(function), list(_tensors((args, kwargs))), made, grad_mode)
+        if not torch.compiler.is_compiling():
+            self._follow(function, (args, kwargs), result, torch.is_grad_enabled())
         return result
+
+    @uncompiled
+    def _follow(self, function: Callable[..., Any], arguments: object, result: object, grad_mode: bool) -> None:
+        made = [each for each in _tensors(result) if not (each.is_leaf and (each.requires_grad or self._named(each)))]
+        if made and not compiling() and _name(function) != "grad":
+            with torch.no_grad():
+                self._note(_name(function), list(_tensors(arguments)), made, grad_mode)
 
     def crossings(
         self, roots: Sequence[GradientEdge], leaves: Mapping[str, set[int]]
@@ -136,7 +138,8 @@ class Tracer(TorchFunctionMode):
             path = path if path and path[-1] == label else (*path, label)
             children = [child for child, _ in node.next_functions if child is not None]
             if call is not None or any(_leads_to(child, leaves) for child in children):
-                place = call.place if call is not None else operation.place
+                calls = [call] if call is not None else operation.calls  # by itself, or in some other module's code
+                place = calls[0].place if calls else operation.place
                 if place not in places:
                     places.add(place)
                     yield Crossing(place, path if call is None else self._to_parameter(node, name, path))

@@ -1,0 +1,40 @@
+"""Exact questions about tensors."""
+
+import pytest
+import torch
+
+from ddpg.gradient_flow.tensors import differ, is_blend, is_zero, norm
+
+SPARSE = torch.sparse_coo_tensor([[0, 0, 3]], [1.0, 2.0, 4.0], (5,), check_invariants=True)
+
+
+def test_norms_of_all_kinds():
+    assert norm([]) == 0
+    assert norm([torch.tensor([3.0]), torch.tensor(4.0)]) == 5
+    assert norm([torch.tensor([3 + 4j])]) == 5
+    assert norm([SPARSE]) == 5
+    assert norm([torch.full((4,), 300.0, dtype=torch.float16)]) == 600
+    assert norm([torch.tensor([1e-30])]) == pytest.approx(1e-30)
+
+
+def test_zero():
+    assert is_zero(torch.zeros(3)) and is_zero(torch.zeros(0)) and is_zero(0 * SPARSE)
+    assert not is_zero(torch.tensor([0.0, 1e-45])) and not is_zero(torch.tensor([float("nan")])) and not is_zero(SPARSE)
+
+
+def test_difference():
+    nan = torch.tensor([1.0, float("nan")])
+    assert not differ(nan, nan.clone())
+    assert differ(nan, torch.tensor([1.0, 1.0])) and differ(nan, torch.tensor([2.0, float("nan")]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_blend_is_a_move_towards_another_tensor(dtype):
+    generator = torch.Generator().manual_seed(0)
+    before, online, other = (torch.randn(100, generator=generator).to(dtype) for _ in range(3))
+    for share in (1.0, 0.5, 0.02 if dtype is torch.bfloat16 else 0.001):
+        assert is_blend(before, torch.lerp(before, online, share), online)
+    assert not is_blend(before, before - 0.1 * other, online)  # a gradient step
+    assert not is_blend(before, 0.5 * before, online)  # a decay
+    assert not is_blend(before, before.clamp(-0.5, 0.5), online)
+    assert not is_blend(before, torch.zeros_like(before), before)
