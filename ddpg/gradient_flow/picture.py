@@ -102,7 +102,10 @@ def _positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
         top = max(y for _, (_, y) in positions)
         raw |= {int(node): (x + left, y - top) for node, (x, y) in positions}
         left += width + 1
-    raw = raw or {0: (0.0, 0.0)}
+    for place in number.values():  # what no line leads to or from
+        if place not in raw:
+            raw[place] = left, 0.0
+            left += 1
     smallest = min(x for x, _ in raw.values())
     # A row from which lines go sideways gets more room.
     wide = {raw[one][1] for one, other in edges if abs(raw[one][0] - raw[other][0]) > 0.1}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import FrameType
 
 import torch
-from torch import nn
 
 _OUTSIDE = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
 
@@ -52,8 +51,6 @@ def call_stack() -> tuple[Place, ...]:
 def caller(modules: frozenset[int] = frozenset()) -> Place:
     """The innermost line of the user's that is not in a method of one of the `modules`, given by id."""
     for frame in user_frames():
-        names = frame.f_code.co_varnames
-        first = frame.f_locals.get(names[0]) if modules and frame.f_code.co_argcount else None
-        if not (isinstance(first, nn.Module) and id(first) in modules):
+        if not (modules and frame.f_code.co_varnames[:1] == ("self",) and id(frame.f_locals["self"]) in modules):
             return place_of(frame)
     return NOWHERE

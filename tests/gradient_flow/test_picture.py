@@ -1,0 +1,74 @@
+"""The pictures: every box, and every mark that tells the story, is there and in its place."""
+
+import pytest
+import torch
+from conftest import make_agent, make_batch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from torch import nn
+
+from ddpg.gradient_flow import GradientFlow, picture
+
+
+@pytest.fixture(scope="module")
+def flow():
+    agent = make_agent(gradient_stop="no_grad")
+    with GradientFlow(agent.modules(), trace=True) as flow:
+        agent.update(make_batch())
+    return flow
+
+
+@pytest.mark.parametrize(("ending", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_files(flow, tmp_path, ending, start):
+    path = tmp_path / f"graph.{ending}"
+    flow.draw(path, by="update_critic")
+    assert path.read_bytes().startswith(start)
+
+
+def test_boxes_do_not_overlap_and_the_loss_is_on_top(flow):
+    axes, _ = flow.figure("update_critic").axes
+    boxes = [each.get_bbox() for each in axes.patches if isinstance(each, FancyBboxPatch)]
+    assert len(boxes) == len(flow.backwards[0].diagram.operations)
+    for place, one in enumerate(boxes):
+        for other in boxes[place + 1 :]:
+            assert one.x1 <= other.x0 or other.x1 <= one.x0 or one.y1 <= other.y0 or other.y1 <= one.y0
+    top = max(boxes, key=lambda box: box.y1)
+    labels = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert top.y0 < labels["mse_loss"] < top.y1
+
+
+def test_modules_are_grouped_named_and_told_apart(flow):
+    axes, _ = flow.figure("update_critic").axes
+    groups = [each for each in axes.patches if type(each) is Rectangle]
+    assert len(groups) == 3
+    assert len({each.get_facecolor() for each in groups}) == 3
+    texts = [text.get_text() for text in axes.texts]
+    assert {"critic", "target_critic\nnot reached", "target_actor\nnot reached"} <= set(texts)
+
+
+def test_the_stop_is_drawn_once_and_gradients_are_arrows(flow):
+    axes, _ = flow.figure("update_critic").axes
+    cuts = [line for line in axes.lines if line.get_linewidth() > 2 and line.get_color() == "#C1121F"]
+    assert len(cuts) == 1
+    arrows = [each for each in axes.patches if isinstance(each, FancyArrowPatch) and each.get_linestyle() == "-"]
+    assert len(arrows) == 6  # mse_loss, squeeze and five more of the critic's operations in a row
+
+
+@pytest.mark.parametrize("stop", ["optimizer", "manual"])
+def test_what_was_computed_and_not_applied_is_crossed_out_and_said_why(stop):
+    agent = make_agent(gradient_stop=stop)
+    with GradientFlow(agent.modules(), trace=True) as flow:
+        agent.update(make_batch())
+    axes, _ = flow.figure("update_critic").axes
+    assert sum(line.get_marker() == "x" for line in axes.lines) == 3
+    reason = {"optimizer": "not held by the step", "manual": "dropped before the step"}[stop]
+    assert f"target_actor\n{reason}" in [text.get_text() for text in axes.texts]
+
+
+def test_a_loss_of_one_operation_and_one_of_many_roots():
+    model = nn.ParameterList([nn.Parameter(torch.ones(2))])
+    with GradientFlow(model=model, trace=True) as flow:
+        one, other = model[0].sum(), model[0].prod()
+        one.backward()
+        torch.autograd.backward([model[0].exp().sum(), other])
+    for backward in flow.backwards:
+        assert picture.figure(backward).axes
