@@ -74,22 +74,24 @@ class Diagram:
 
     def _look_behind(self) -> None:
         """Add what the graph does not record though parameters stand behind it."""
-        queue = list(self.operations)
+        seen, queue = set(self.operations), list(self.operations)
         while queue:
             here = queue.pop()
             for other in here.inputs:
                 if other.rooted and (here, other) not in self.links:
                     self.links[here, other] = Link.CUT if _stops(here, other) else Link.BEHIND
-                    if other not in self.operations:
+                    if other not in seen:
+                        seen.add(other)
                         self.operations.append(other)
                         queue.append(other)
-        front = list(self.parameters)
-        for here in front:  # grows as it goes
-            front += [
-                other
-                for (one, other), link in self.links.items()
-                if one is here and link is not Link.CUT and other not in front
-            ]
+        onwards: dict[Operation, list[Operation]] = {each: [] for each in self.operations}
+        for (one, other), link in self.links.items():
+            onwards[one] += [other] if link is not Link.CUT else []
+        front, queue = set(self.parameters), list(self.parameters)
+        while queue:
+            new = [each for each in onwards[queue.pop()] if each not in front]
+            front.update(new)
+            queue += new
         self.behind = {each for each in self.operations if each not in front}
 
     def calls(self) -> dict[Call | None, list[Operation]]:
@@ -104,9 +106,11 @@ class Diagram:
         found: dict[Operation, list[Operation]] = {}
         for (detach, first), link in self.links.items():
             if link is Link.CUT and first.recorded:
-                found[detach] = [first]
-                for here in found[detach]:  # grows as it goes
-                    found[detach] += [each for each in here.inputs if each.recorded and each not in found[detach]]
+                found[detach], queue = [first], [first]
+                while queue:
+                    new = [each for each in queue.pop().inputs if each.recorded and each not in found[detach]]
+                    found[detach] += new
+                    queue += new
         return found
 
     def gets_gradient(self, operation: Operation) -> bool:

@@ -51,6 +51,6 @@ def call_stack() -> tuple[Place, ...]:
 def caller(modules: frozenset[int] = frozenset()) -> Place:
     """The innermost line of the user's that is not in a method of one of the `modules`, given by id."""
     for frame in user_frames():
-        if not (modules and frame.f_code.co_varnames[:1] == ("self",) and id(frame.f_locals["self"]) in modules):
+        if not (modules and frame.f_code.co_varnames[:1] == ("self",) and id(frame.f_locals.get("self")) in modules):
             return place_of(frame)
     return NOWHERE

@@ -20,7 +20,7 @@ from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompil
 from ddpg.gradient_flow.places import Place, caller
 from ddpg.gradient_flow.records import Call, Crossing, Operation
 
-_LONGEST_LINEAGE = 1000
+_LONGEST_LINEAGE = 300
 
 
 @dataclass

@@ -146,10 +146,10 @@ def test_a_state_carried_on_for_ever_is_forgotten_in_the_end():
     optimizer = torch.optim.SGD(cell.parameters(), lr=0.01)
     state = torch.zeros(1, 2)
     with GradientFlow(cell=cell, trace=True) as flow:
-        for _ in range(600):
+        for _ in range(200):
             state = torch.tanh(cell(state.detach()))
             optimizer.zero_grad()
             state.sum().backward()
             optimizer.step()
-    assert max(len(each.diagram.operations) for each in flow.backwards) < 1100
+    assert max(len(each.diagram.operations) for each in flow.backwards) < 320
     assert not flow.findings()
