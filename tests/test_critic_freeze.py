@@ -1,5 +1,7 @@
 """Promise 1, for the actor update: a sound freeze leaves both critics bit-identical, the control does not."""
 
+import linecache
+
 import pytest
 from conftest import identical, make_agent, make_batch, weights
 from test_gradient_stop import OPTIMIZERS
@@ -39,14 +41,33 @@ def test_a_freeze_says_whether_it_is_sound(freeze):
 
 
 @pytest.mark.parametrize("freeze", ["none", *SOUND])
-def test_where_each_freeze_acts(freeze):
+def test_where_each_freeze_acts(freeze, gradient_flow):
+    """And what it costs, as the table in the README says."""
     agent = make_agent(critic_freeze=freeze)
-    agent.update_actor(make_batch())
-    assert any(each.grad is not None for each in agent.critic.parameters()) == (freeze in ("none", "optimizer"))
-    held = {id(each) for group in agent.actor_optimizer.param_groups for each in group["params"]}
-    assert {id(each) for each in agent.actor.parameters()} <= held
-    assert {id(each) for each in agent.critic.parameters()}.isdisjoint(held) == (freeze == "optimizer")
+    with gradient_flow(agent.modules()) as flow:
+        agent.update_actor(make_batch())
+    (backward,), (step,) = flow.backwards, flow.steps
+    assert step.applied["actor"] == backward.reached["actor"] > 0
+    assert ("critic" in backward.reached) == (freeze in ("none", "optimizer", "manual"))
+    assert ("critic" in step.holds) == (freeze != "optimizer")
+    flow.assert_moved(only={"actor", "critic"} if freeze == "none" else "actor")
+    flow.assert_untouched("target_actor", "target_critic")
+    found = [(each.kind, each.modules) for each in flow.findings()]
+    assert found == ([("waste", ("critic",))] if freeze in ("optimizer", "manual") else [])
     assert all(each.requires_grad for each in agent.critic.parameters())
+
+
+@pytest.mark.parametrize("freeze", ["none", *SOUND])
+def test_in_training_the_control_alone_leaks(freeze, gradient_flow):
+    agent = make_agent(critic_freeze=freeze)
+    with gradient_flow(agent.modules()) as flow:
+        for seed in range(3):
+            agent.update(make_batch(seed=seed))
+    leaks = [each for each in flow.findings() if each.kind == "leak"]
+    assert [each.modules for each in leaks] == ([("critic",)] if freeze == "none" else [])
+    for leak in leaks:
+        assert "critic(observations, actions)" in linecache.getline(leak.file, leak.line)
+    assert {each.kind for each in flow.findings()} <= {"leak", "waste"}
 
 
 def test_requires_grad_gives_back_what_it_found_even_after_an_error():

@@ -1,5 +1,6 @@
 """Promise 1, for the critic update: a sound stop leaves both actors bit-identical, a control does not."""
 
+import linecache
 from functools import partial
 
 import pytest
@@ -54,19 +55,43 @@ def test_a_stop_says_whether_it_is_sound(stop):
 
 @pytest.mark.parametrize("stop", ["none", *SOUND])
 @pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
-def test_where_each_stop_acts(stop, bootstrap_actor):
-    """In the graph, at the gradient or at the optimizer, as the table in the README says."""
+def test_where_each_stop_acts(stop, bootstrap_actor, gradient_flow):
+    """In the graph, at the gradient or at the optimizer, and at what cost, as the table in the README says."""
     agent = make_agent(gradient_stop=stop, bootstrap_actor=bootstrap_actor)
-    batch, policy = make_batch(), agent.bootstrapping_actor
-    agent.update_critic(batch)
+    policy = "target_actor" if bootstrap_actor == "target" else "actor"
+    with gradient_flow(agent.modules()) as flow:
+        agent.update_critic(make_batch())
+    (backward,), (step,) = flow.backwards, flow.steps
     in_graph = stop in ("detach", "no_grad", "inference_mode")
-    assert agent.td_target(batch).requires_grad is not in_graph
-    assert any(each.grad is not None for each in policy.parameters()) == (stop in ("none", "optimizer"))
-    held = {id(each) for group in agent.critic_optimizer.param_groups for each in group["params"]}
-    assert {id(each) for each in agent.critic.parameters()} <= held
-    assert {id(each) for each in policy.parameters()}.isdisjoint(held) == (stop == "optimizer")
-    assert all(each.requires_grad for each in policy.parameters())
+    assert (policy in backward.reached) is not in_graph
+    assert (policy in backward.crossings) is not in_graph
+    assert (policy in step.holds) == (stop != "optimizer")
+    assert (policy in step.moved) == (stop == "none")
+    assert step.applied["critic"] == backward.reached["critic"] > 0
+    flow.assert_moved(only={"critic", policy} if stop == "none" else "critic")
+    flow.assert_untouched("target_critic")
+    found = {(each.kind, each.modules) for each in flow.findings()}
+    paid = {("waste", (policy,))} if stop in ("optimizer", "manual") else set()
+    unheld = {("tracked_target", (policy,))} if (stop, policy) == ("optimizer", "target_actor") else set()
+    assert found == paid | unheld
+    assert all(each.requires_grad for each in agent.bootstrapping_actor.parameters())
     assert not any(each.requires_grad for each in agent.target_critic.parameters())
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+@pytest.mark.parametrize("stop", ["none", *SOUND])
+def test_in_training_the_control_alone_leaks(stop, bootstrap_actor, gradient_flow):
+    agent = make_agent(gradient_stop=stop, bootstrap_actor=bootstrap_actor)
+    with gradient_flow(agent.modules()) as flow:
+        for seed in range(3):
+            agent.update(make_batch(seed=seed))
+    leaks = [each for each in flow.findings() if each.kind == "leak"]
+    policy = "target_actor" if bootstrap_actor == "target" else "actor"
+    assert [each.modules for each in leaks] == ([(policy,)] if stop == "none" else [])
+    for leak in leaks:
+        assert leak.file == gradient_stop.__file__
+        assert "policy(next_observations)" in linecache.getline(leak.file, leak.line)
+    assert {each.kind for each in flow.findings()} <= {"leak", "waste", "tracked_target"}
 
 
 def test_manual_drops_the_gradient_since_a_zero_gradient_would_move_the_actor():

@@ -7,8 +7,9 @@ from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 from torch.nn.utils import get_total_norm
 
+from ddpg.gradient_flow import GradientFlow
 from ddpg.gradient_stop import Manual
-from ddpg.telemetry import AppliedGradients, Telemetry
+from ddpg.telemetry import Telemetry, applied_gradients
 
 CRITIC = "gradient_flow/critic_loss_to_"
 ACTOR = "gradient_flow/actor_loss_to_"
@@ -16,10 +17,10 @@ ACTOR = "gradient_flow/actor_loss_to_"
 
 def applied(updates=3, **options):
     agent = make_agent(**options)
-    with AppliedGradients(agent) as gradients:
+    with GradientFlow(agent.modules()) as flow:
         for seed in range(updates):
             agent.update(make_batch(seed=seed))
-    return {tag: norm.item() for tag, norm in gradients.norms.items()}
+    return applied_gradients(flow, agent)
 
 
 @pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
@@ -51,12 +52,24 @@ def test_only_without_a_freeze_the_critic_is_reached_by_the_actors_loss(freeze):
 
 def test_the_norm_is_that_of_the_gradient():
     agent = make_agent()
-    with AppliedGradients(agent) as gradients:
+    with GradientFlow(agent.modules()) as flow:
         agent.update_critic(make_batch())
-    norm = get_total_norm([parameter.grad for parameter in agent.critic.parameters()])
-    assert gradients.norms[CRITIC + "critic"] == norm
-    agent.update_critic(make_batch(seed=1))
-    assert gradients.norms[CRITIC + "critic"] == norm  # nothing is measured outside
+    norm = get_total_norm([parameter.grad for parameter in agent.critic.parameters()]).item()
+    assert applied_gradients(flow, agent)[CRITIC + "critic"] == pytest.approx(norm)
+
+
+def test_an_audit_is_a_text_and_two_pictures(tmp_path, capsys):
+    agent = make_agent()
+    with GradientFlow(agent.modules(), trace=True) as flow:
+        agent.update(make_batch())
+    with Telemetry(tmp_path, "test", 300) as telemetry:
+        telemetry.audit(100, flow)
+    assert str(flow) in capsys.readouterr().out
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["images"]) == {"audit/update_critic", "audit/update_actor"}
+    assert all(events.Images(tag)[0].step == 100 for tag in events.Tags()["images"])
+    (text,) = events.Tensors("audit/text_summary")
+    assert str(flow) in text.tensor_proto.string_val[0].decode()
 
 
 def test_events_hide_what_a_broken_off_process_wrote_beyond_the_checkpoint(tmp_path):

@@ -37,6 +37,7 @@ SMALL = {
     "learning_starts": 50,
     "gradient_steps_per_step": 1,
     "log_interval": 20,
+    "audit": False,
     "evaluation": {"interval": 100, "episodes": 1},
     "checkpoint": {"interval": 1000},
 }
@@ -141,6 +142,20 @@ def test_what_a_run_leaves_behind(tmp_path):
     assert [step for step, _ in curves["eval/mean_return"]] == [100, 200]
     assert curves["rollout/episode_length"] == [(step, 30) for step in range(30, 200, 30)]
     assert {value for _, value in curves["gradient_flow/critic_loss_to_target_actor"]} == {0}
+
+
+@pytest.mark.parametrize(("num_envs", "ratio"), [(1, 1), (3, 0.7)])
+def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(tmp_path, capsys, num_envs, ratio):
+    settings = {"env__num_envs": num_envs, "gradient_steps_per_step": ratio, "log_interval": 1000}
+    plain, _ = run(tmp_path / "plain", small(**settings))
+    audited, _ = run(tmp_path / "audited", small(audit=True, **settings))
+    for name, module in plain.agent.modules().items():
+        assert identical(weights(module), weights(audited.agent.modules()[name]))
+    assert capsys.readouterr().out.count("Audit of one update") == 2
+    events = EventAccumulator(str(tmp_path / "audited")).Reload()
+    for tag in ("audit/update_critic", "audit/update_actor"):
+        first, last = (event.step for event in events.Images(tag))
+        assert 50 < first < 55 < 195 < last <= 201
 
 
 def test_a_short_run_without_learning_still_ends_well(tmp_path):
