@@ -1,10 +1,18 @@
 """Exact questions about tensors of any kind: half, complex, sparse."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """The audit's own arithmetic: recorded in no graph and seen by no mode."""
+    with torch.no_grad(), torch._C.DisableTorchFunction():
+        yield
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -34,12 +42,16 @@ def is_zero(tensor: Tensor) -> bool:
 
 def differ(one: Tensor, other: Tensor) -> bool:
     """Whether any value differs; NaN equals NaN."""
+    if torch.equal(one, other):
+        return False
     one, other = dense(one), dense(other)
-    return not torch.equal(one, other) and not bool(((one == other) | (one.isnan() & other.isnan())).all())
+    return not bool(one.isnan().any()) or not bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def is_blend(before: Tensor, now: Tensor, source: Tensor) -> bool:
     """Whether `now = (1 − τ)·before + τ·source` for some τ other than 0, within rounding: a soft or a hard copy."""
+    if (source.shape, source.dtype, source.device) != (before.shape, before.dtype, before.device):
+        return False
     if not (before.is_floating_point() or before.is_complex()):
         return torch.equal(now, source)
     precision = torch.finfo(before.dtype).eps
