@@ -163,14 +163,15 @@ def _wastes(record: Recorder) -> Iterator[Finding]:
         backward, _ = cases[0]
         passes = sum(each.kind == kind for each in record.backwards)
         share = sum(each for _, each in cases) / len(cases)
+        # Where something that is trained lies behind the module, a stop would end its training.
+        stop = "" if _feeds_trained(record, backward, modules) else f", or stop it at {_entrance(backward, modules)}"
         yield _finding(
             "waste",
             modules,
             backward.place,
             f"the gradient that the loss at {backward.place} computes into {_list(modules)} is never applied "
-            f"({len(cases)} of {passes} passes): {share:.0%} of the pass's work, by operations. Let the parameters "
-            "require no gradient during the forward pass, name the others in backward(inputs=…), or stop the gradient "
-            f"at {_entrance(backward, modules)}.",
+            f"({len(cases)} of {passes} passes): {share:.0%} of the pass's work, by operations. Let its parameters "
+            f"require no gradient during that forward pass, or name the others in backward(inputs=…){stop}.",
         )
 
 
@@ -293,6 +294,16 @@ def _part(work: Mapping[int, float], leaves: Sequence[str | None], unused: set[s
 
 def _finding(kind: str, modules: tuple[str, ...], place: Place, message: str) -> Finding:
     return Finding(kind, modules, place.file, place.line, message)
+
+
+def _feeds_trained(record: Recorder, backward: Backward, modules: tuple[str, ...]) -> bool:
+    """Whether a gradient that steps applied has come through the modules."""
+    through = 0
+    for bit, key in enumerate(backward.leaves):
+        through |= backward.beside[bit] if key is not None and _specific(record, key) == modules else 0
+    behind = [key for bit, key in enumerate(backward.leaves) if through >> bit & 1]
+    found = [backward.contributions.get(key) for key in behind if key is not None]
+    return any(each is not None and each.applied for each in found)
 
 
 def _bytes_through(backward: Backward, keys: set[str]) -> int:

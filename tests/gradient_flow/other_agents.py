@@ -4,21 +4,28 @@ Each function of `AGENTS` builds one: networks of 256 and 256 units, batches of 
 and a replay buffer with a few hundred random transitions, so that no gradient step has been taken yet. The libraries
 are imported inside the functions, so this file imports without them.
 
-    python tests/gradient_flow/other_agents.py [key ...]
+    python tests/gradient_flow/other_agents.py --rounds 5 [key ...]
 
-builds those agents (all of them without a key), takes one step with each, and prints what it moved.
+audits one step of each (of all without a key), and measures what part of the step's time its wasted gradients take.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+import argparse
+import functools
+import random
+import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
+
+from ddpg import GradientFlow
 
 if TYPE_CHECKING:
     from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -36,19 +43,13 @@ class Agent:
 
     name: library, version and algorithm.
     modules: the modules that hold the weights, under actor, critic, target_actor and target_critic, as far as the
-        algorithm has them. Target weights may be buffers rather than parameters (torchrl); `weights` gives both.
+        algorithm has them. Target weights may be buffers rather than parameters (torchrl).
     step: one training step, that is critic, actor and target networks.
     """
 
     name: str
     modules: dict[str, nn.Module]
     step: Callable[[], object]
-
-
-def weights(module: nn.Module) -> Iterator[Tensor]:
-    """What a module holds, parameters and buffers."""
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _sb3(algorithm: type[OffPolicyAlgorithm], gradient_steps: int = 1, **options: Any) -> Agent:
@@ -255,18 +256,84 @@ AGENTS: dict[str, Callable[[], Agent]] = {
 }
 
 
-def main(keys: list[str]) -> None:
-    """Take one step with each agent and print which of its modules moved."""
-    for key in keys or AGENTS:
+class HeldStill:
+    """A critic whose parameters, while `on`, require no gradient in the actor's loss: what its waste costs in time."""
+
+    def __init__(self, critic: nn.Module) -> None:
+        self.on = False
+        self._parameters = list(critic.parameters())
+        for name in ("forward", "q1_forward"):
+            if hasattr(critic, name):
+                object.__setattr__(critic, name, functools.partial(self._call, getattr(critic, name)))
+
+    def _call(
+        self, method: Callable[..., Any], observations: Any, actions: Any = None, *rest: Any, **named: Any
+    ) -> Any:
+        still = self.on and isinstance(actions, Tensor) and actions.requires_grad
+        for each in self._parameters if still else ():
+            each.requires_grad_(False)
+        try:
+            return method(observations, actions, *rest, **named)
+        finally:
+            for each in self._parameters if still else ():
+                each.requires_grad_(True)
+
+
+def share_of_time(agent: Agent, rounds: int, pairs: int) -> list[float]:
+    """By how much a step is faster with the critic held still, as a share of the step; one figure a round.
+
+    The two kinds of step take turns in random order.
+    """
+    critic = HeldStill(agent.modules["critic"])
+    order = random.Random(0)
+    shares = []
+    for _ in tqdm(range(rounds), desc=agent.name, leave=False):
+        seconds: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(pairs):
+            for critic.on in order.sample([False, True], 2):
+                started = time.perf_counter()
+                agent.step()
+                seconds[critic.on].append(time.perf_counter() - started)
+        shares.append(1 - statistics.median(seconds[True]) / statistics.median(seconds[False]))
+    return shares
+
+
+def wasted_bytes(flow: GradientFlow, agent: Agent) -> int:
+    """Bytes of the gradients that no step applied."""
+    sizes = {
+        f"{role}.{name}": each.nbytes
+        for role, module in agent.modules.items()
+        for name, each in module.named_parameters()
+    }
+    return sum(
+        sizes[key]
+        for backward in flow.backwards
+        for key, contribution in backward.contributions.items()
+        if key in sizes and not contribution.applied
+    )
+
+
+def main() -> None:
+    """Audit one step of each agent; print the audits and what the waste costs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("keys", nargs="*", choices=[[], *AGENTS], help="which agents; all without")
+    parser.add_argument("--rounds", type=int, default=0, help="of timing; 0 times nothing")
+    parser.add_argument("--pairs", type=int, default=250, help="of steps in a round")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for key in arguments.keys or AGENTS:
         agent = AGENTS[key]()
-        before = {role: [each.detach().clone() for each in weights(module)] for role, module in agent.modules.items()}
         agent.step()
-        moved = {
-            role: any(not torch.equal(old, new) for old, new in zip(before[role], weights(module), strict=True))
-            for role, module in agent.modules.items()
-        }
-        print(f"{key}: {agent.name}; moved: {', '.join(role for role in moved if moved[role])}")
+        with GradientFlow(agent.modules, trace=True) as flow:
+            agent.step()
+        print(f"\n{agent.name}\n\n{flow}\n\nwasted: {wasted_bytes(flow, agent):,} bytes of gradients a step")
+        if arguments.rounds:
+            shares = share_of_time(agent, arguments.rounds, arguments.pairs)
+            print(
+                f"        {statistics.median(shares):.1%} of the step's time "
+                f"({min(shares):.1%} to {max(shares):.1%} in {arguments.rounds} rounds of {arguments.pairs} pairs)"
+            )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
