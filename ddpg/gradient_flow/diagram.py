@@ -9,6 +9,8 @@ from torch.autograd.graph import Node
 from ddpg.gradient_flow.graph import Graph, is_leaf
 from ddpg.gradient_flow.records import Backward, Call, Operation
 
+_LONGEST_TITLE = 22
+
 
 class Link(Enum):
     """What a line between two operations carries back from the loss."""
@@ -141,7 +143,12 @@ def title(operation: Operation) -> str:
     name = operation.name.strip("_")
     name = {"getitem": "[ ]", "radd": "add", "rmul": "mul", "rsub": "sub", "rtruediv": "div"}.get(name, name)
     inner = operation.module.partition(".")[2]
-    return f"{inner} · {name}" if inner and operation.parameters else name
+    return _shortened(f"{inner} · {name}" if inner and operation.parameters else name)
+
+
+def _shortened(text: str) -> str:
+    half = _LONGEST_TITLE // 2
+    return text if len(text) <= _LONGEST_TITLE else f"{text[:half]}…{text[-half + 1 :]}"
 
 
 def mermaid(backward: Backward) -> str:
@@ -152,7 +159,7 @@ def mermaid(backward: Backward) -> str:
     lines = ["flowchart TD"]
     for call, operations in diagram.calls().items():
         if call is not None:
-            lines.append(f'  subgraph call{call.number}["{call.name} · {_escaped(str(call.place))}"]')
+            lines.append(f'  subgraph call{call.number}["{_escaped(f"{call.name} · {call.place}")}"]')
         for each in operations:
             end = {Fate.APPLIED: " ✓", Fate.UNUSED: " ✂", Fate.NONE: ""}[fate(backward, diagram, each)]
             lines.append(f'    n{number[each]}["{_escaped(title(each))}{end}"]')
@@ -169,4 +176,4 @@ def _class(name: str, style: str, number: Mapping[Operation, int], members: Iter
 
 
 def _escaped(text: str) -> str:
-    return text.replace('"', "'")
+    return text.replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Backward, Contribution, Finding, ParameterStep, Step
+from ddpg.gradient_flow.records import Backward, Contribution, Finding, Step
 
 _PHASE = 3  # steps that make a phase of training
 
@@ -30,15 +30,15 @@ def _leaks(record: Recorder, shared: frozenset[str]) -> Iterator[Finding]:
     for key, owners in record.owners.items():
         if shared.isdisjoint(owners):
             for one, other in combinations(_by_optimizer(record, key), 2):
-                if _losses(record, key, one).isdisjoint(_losses(record, key, other)) and not _phases(one, other):
+                if _losses(key, one).isdisjoint(_losses(key, other)) and not _phases(one, other):
                     found[_specific(record, key)].append((key, one, other))
     for modules, cases in found.items():
         keys = {key for key, _, _ in cases}
         _, *sides = cases[0]
         # The optimizer for which these modules are the lesser part of its business is the one that should not.
         culprit, owner = sorted(sides, key=lambda steps: (_share(steps, keys), _gradient_share(record, steps, keys)))
-        source = _fresh(record, culprit[0], cases[0][0])[0].backward
-        own = _fresh(record, owner[0], cases[0][0])[0].backward
+        source = _fresh(culprit[0], cases[0][0])[0].backward
+        own = _fresh(owner[0], cases[0][0])[0].backward
         assert source is not None and own is not None
         place = _entrance(source, modules)
         yield _finding(
@@ -54,17 +54,20 @@ def _leaks(record: Recorder, shared: frozenset[str]) -> Iterator[Finding]:
 
 
 def _moved_targets(record: Recorder) -> Iterator[Finding]:
-    """Modules that follow other weights by copies, and that a step moves together with what it trains."""
+    """Modules that follow trained weights by copies, and that a step moves together with what it trains."""
+    trained = {key for step in record.steps for key, state in step.parameters.items() if state.moved}
     found: dict[tuple[str, ...], list[tuple[Step, Contribution]]] = defaultdict(list)
     for key, writes in record.writes.items():
-        for step in record.steps if all(writes) else ():
+        follows = all(write.source in trained for write in writes)
+        for step in record.steps if follows else ():
             company = (
                 state.moved and other not in record.writes
                 for other, state in step.parameters.items()
                 if _specific(record, other) != _specific(record, key)
             )
-            fresh = _fresh(record, step, key)
-            if fresh and any(company):
+            fresh = _fresh(step, key)
+            # A copy after the step, for one before may be a start from given weights.
+            if fresh and any(write.index > step.index for write in writes) and any(company):
                 found[_specific(record, key)].append((step, fresh[0]))
     for modules, cases in found.items():
         step, contribution = cases[0]
@@ -86,7 +89,7 @@ def _stale_gradients(record: Recorder) -> Iterator[Finding]:
     found: dict[tuple[tuple[str, ...], Place], list[tuple[Step, Contribution]]] = defaultdict(list)
     for step in record.steps:
         for key, state in step.parameters.items():
-            for contribution in _stale(record, state) if key in record.owners else ():
+            for contribution in state.stale if key in record.owners else ():
                 found[_specific(record, key), step.place].append((step, contribution))
     for (modules, place), cases in found.items():
         step, contribution = cases[0]
@@ -114,16 +117,19 @@ def _dead_links(record: Recorder) -> Iterator[Finding]:
         reached = any(not step.parameters.keys().isdisjoint(each.contributions) for each in latest)
         dead[step.optimizer_id] &= not reached and not any(each.gradient for each in step.parameters.values())
         last = step.index
+    found: dict[tuple[tuple[str, ...], Place], list[Step]] = defaultdict(list)
     for key, steps in optimizers.items():
         if dead[key] and steps[0].holds:
-            yield _finding(
-                "dead_link",
-                steps[0].holds,
-                steps[0].place,
-                f"{steps[0].optimizer} at {steps[0].place} has nothing to apply: no backward pass before it reached "
-                f"{_list(steps[0].holds)}{_times(steps)}. Look for a detach, no_grad, .data or .item() between "
-                f"{_list(steps[0].holds)} and the loss that should train it.",
-            )
+            found[steps[0].holds, steps[0].place] += steps
+    for (modules, place), steps in found.items():
+        yield _finding(
+            "dead_link",
+            modules,
+            place,
+            f"{steps[0].optimizer} at {place} has nothing to apply: no backward pass before it reached "
+            f"{_list(modules)}{_times(steps)}. Look for a detach, no_grad, .data or .item() between {_list(modules)} "
+            "and the loss that should train it.",
+        )
 
 
 def _drifts(record: Recorder) -> Iterator[Finding]:
@@ -178,7 +184,12 @@ def _wastes(record: Recorder) -> Iterator[Finding]:
 def _tracked_targets(record: Recorder) -> Iterator[Finding]:
     """Modules in a loss's graph that no optimizer holds."""
     held = record.held or record.held_by_optimizers()
-    by_hand = {name for key, writes in record.writes.items() if not all(writes) for name in record.owners[key]}
+    by_hand = {
+        name
+        for key, writes in record.writes.items()
+        if not all(each.source for each in writes)
+        for name in record.owners[key]
+    }
     trained = by_hand | {name for key in held for name in record.owners.get(key, ())}
     loose = {key for key, owners in record.owners.items() if trained.isdisjoint(owners)}
     found: dict[tuple[tuple[object, ...], tuple[str, ...]], list[tuple[Backward, int]]] = defaultdict(list)
@@ -186,6 +197,8 @@ def _tracked_targets(record: Recorder) -> Iterator[Finding]:
         inside = [key for key in backward.graph_keys() if key in loose]
         for modules in dict.fromkeys(_specific(record, key) for key in inside):
             own = {key for key in loose if _specific(record, key) == modules}
+            if any(each.applied for key, each in backward.contributions.items() if key in own):
+                continue  # an optimizer of other weights applies its gradient, as asynchronous workers do
             found[backward.kind, modules].append((backward, _bytes_through(backward, own)))
     for (_, modules), cases in found.items():
         backward, size = max(cases, key=lambda case: case[1])
@@ -204,39 +217,21 @@ def _by_optimizer(record: Recorder, key: str) -> list[list[Step]]:
     """The steps that moved a parameter by a gradient of known origin, a list for each optimizer."""
     found: dict[int, list[Step]] = defaultdict(list)
     for step in record.steps:
-        if _fresh(record, step, key):
+        if _fresh(step, key):
             found[step.optimizer_id].append(step)
     return list(found.values())
 
 
-def _fresh(record: Recorder, step: Step, key: str) -> list[Contribution]:
+def _fresh(step: Step, key: str) -> list[Contribution]:
     """What moved a parameter in a step: recorded, not zero, and not left over."""
     state = step.parameters.get(key)
     if state is None or not state.moved or not state.gradient:
         return []
-    stale = _stale(record, state)
-    return [each for each in state.contributions if each.backward is not None and each.norm and each not in stale]
+    return [each for each in state.contributions if each.backward is not None and each.norm and each not in state.stale]
 
 
-def _stale(record: Recorder, state: ParameterStep) -> list[Contribution]:
-    """Contributions older than some step before the latest one's pass: another loss's, or applied by that step."""
-    known = [(each, each.backward) for each in state.contributions if each.backward is not None and each.norm]
-    return [
-        each
-        for position, (each, backward) in enumerate(known)
-        if any(
-            any(
-                later.kind != backward.kind or step.index in each.applied
-                for step in record.steps
-                if backward.index < step.index < later.index
-            )
-            for _, later in known[position + 1 :]
-        )
-    ]
-
-
-def _losses(record: Recorder, key: str, steps: Iterable[Step]) -> set[tuple[object, ...]]:
-    return {each.backward.kind for step in steps for each in _fresh(record, step, key) if each.backward is not None}
+def _losses(key: str, steps: Iterable[Step]) -> set[tuple[object, ...]]:
+    return {each.backward.kind for step in steps for each in _fresh(step, key) if each.backward is not None}
 
 
 def _phases(one: Sequence[Step], other: Sequence[Step]) -> bool:

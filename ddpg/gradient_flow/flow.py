@@ -51,6 +51,10 @@ class GradientFlow:
         shared: str | Collection[str] = (),
         **named: nn.Module,
     ) -> None:
+        if not isinstance(modules or {}, Mapping):
+            raise TypeError(f"a {type(modules).__name__} gives modules no names: pass them by keyword, or in a dict.")
+        if not isinstance(trace, bool) or isinstance(shared, nn.Module):
+            raise TypeError("trace and shared are GradientFlow's own arguments: pass a module of that name in a dict.")
         everything = {**(modules or {}), **named}
         for name, module in everything.items():
             if not isinstance(module, nn.Module):
@@ -127,6 +131,8 @@ class GradientFlow:
             raise ValueError(f"there was no backward pass{_called(by)} to draw.")
         if passes[0].diagram is None:
             raise ValueError("nothing was traced: a picture needs GradientFlow(…, trace=True).")
+        if not passes[0].diagram.operations:
+            raise ValueError(f"the loss of {passes[0].place} is a parameter itself: there is no graph to draw.")
         return passes[0]
 
     def assert_moved(self, *modules: str, only: str | Collection[str] | None = None) -> None:
@@ -153,7 +159,7 @@ class GradientFlow:
             AssertionError: with the table, if it has.
         """
         self._names(modules)
-        written = {name for key in self._record.writes for name in self._record.owners[key]}
+        written = {name for key, writes in self._record.writes.items() if writes for name in self._record.owners[key]}
         for name in modules:
             for step in self.steps:
                 self._require(name not in step.moved, f"{step.optimizer} at {step.place} moved {name}.", name)

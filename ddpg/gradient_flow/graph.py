@@ -171,8 +171,8 @@ def _shape(node: Node | None, number: int) -> tuple[int, ...]:
     if node is None:
         return ()
     if is_leaf(node):
-        return tuple(node.variable.shape)  # type: ignore[attr-defined]
+        return tuple(node.variable.shape) if not node.variable.is_nested else ()  # type: ignore[attr-defined]
     try:
-        return tuple(node._input_metadata[number].shape)
-    except (AttributeError, IndexError, RuntimeError):
+        return tuple(int(each) for each in node._input_metadata[number].shape)
+    except Exception:  # no such metadata, or a nested tensor's symbolic size: the estimate does without
         return ()

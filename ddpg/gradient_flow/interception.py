@@ -1,8 +1,8 @@
 """How audits see unmodified code: PyTorch's own entry points, watched while at least one audit is open.
 
 Every way to run a backward pass ends in `torch.autograd._engine_run_backward`; every step of an optimizer calls the
-hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; every call of a module goes through `Module.__call__`.
-What is put in their place is taken away when the last audit closes.
+hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; every call of a module, which only tracing audits need,
+goes through `Module.__call__`. What is put in their place is taken away when the last audit closes.
 """
 
 import inspect
@@ -19,17 +19,20 @@ from torch.autograd.graph import GradientEdge
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from ddpg.gradient_flow.tensors import has_values
+
 
 class OpenPass(Protocol):
     """A backward pass under way."""
 
-    def __enter__(self) -> "OpenPass": ...
-    def __exit__(self, *exception: object) -> None: ...
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None:
         """Another graph runs inside the pass."""
 
     def returned(self, gradients: Sequence[Tensor | None]) -> None:
         """What `torch.autograd.grad` hands to the user."""
+
+    def close(self) -> None:
+        """The pass has ended, also by an error."""
 
 
 class Audit(Protocol):
@@ -40,15 +43,23 @@ class Audit(Protocol):
     ) -> OpenPass: ...
     def before_step(self, optimizer: Optimizer) -> None: ...
     def after_step(self, optimizer: Optimizer) -> None: ...
-    def call_module(self, module: nn.Module) -> None: ...
-    def leave_module(self, output: object) -> None: ...
+
+
+class Caller(Protocol):
+    """What is told of every call of a module in its thread."""
+
+    stack: list[Any]
+
+    def call(self, module: nn.Module) -> None: ...
+    def leave(self, output: object) -> None: ...
 
 
 class _Thread(threading.local):
     """An audit sees the thread that opened it."""
 
     audits: tuple[Audit, ...] = ()
-    passes: tuple[OpenPass, ...] = ()
+    callers: tuple[Caller, ...] = ()
+    passes: tuple[tuple[Audit, OpenPass], ...] = ()
 
 
 P = ParamSpec("P")
@@ -57,28 +68,46 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _thread = _Thread()
 _lock = threading.Lock()
-_open = 0
-_undo = ExitStack()
+_open = {"audits": 0, "callers": 0}
+_undo = {"audits": ExitStack(), "callers": ExitStack()}
 
 
 def watch(audit: Audit) -> None:
-    """Tell the audit what happens in this thread."""
-    global _open
-    with _lock:
-        if _open == 0:
-            _install()
-        _open += 1
+    """Tell the audit of passes and steps in this thread."""
+    _opened("audits", _install)
     _thread.audits += (audit,)
 
 
 def unwatch(audit: Audit) -> None:
     """Tell it no more."""
-    global _open
     _thread.audits = tuple(each for each in _thread.audits if each is not audit)
+    _closed("audits")
+
+
+def watch_calls(caller: Caller) -> None:
+    """Tell it of calls of modules in this thread."""
+    _opened("callers", _install_calls)
+    _thread.callers += (caller,)
+
+
+def unwatch_calls(caller: Caller) -> None:
+    """Tell it no more."""
+    _thread.callers = tuple(each for each in _thread.callers if each is not caller)
+    _closed("callers")
+
+
+def _opened(kind: str, install: Callable[[], None]) -> None:
     with _lock:
-        _open -= 1
-        if _open == 0:
-            _undo.close()
+        if _open[kind] == 0:
+            install()
+        _open[kind] += 1
+
+
+def _closed(kind: str) -> None:
+    with _lock:
+        _open[kind] -= 1
+        if _open[kind] == 0:
+            _undo[kind].close()
 
 
 def compiling() -> bool:
@@ -105,52 +134,30 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
 
 def _install() -> None:
     autograd: Any = torch.autograd
-    modules: Any = nn.Module
-    run_backward, call = autograd._engine_run_backward, modules.__call__
+    run_backward = autograd._engine_run_backward
 
     @uncompiled
     def watched_run_backward(outputs: Any, *args: Any, **kwargs: Any) -> Any:
-        audits = _thread.audits
-        if not audits or compiling():
+        tensors = [each for each in (*outputs, *args[0]) if isinstance(each, Tensor)]
+        if not _thread.audits or compiling() or not all(map(has_values, tensors)):
             return run_backward(outputs, *args, **kwargs)
         inputs = args[3] or ()
-        if _thread.passes:  # a backward pass inside one, as checkpointing makes: part of it
-            for each in _thread.passes:
-                each.include(outputs, inputs)
-            return run_backward(outputs, *args, **kwargs)
-        with ExitStack() as stack:
-            passes = [audit.open_pass(outputs, inputs, kwargs["accumulate_grad"]) for audit in audits]
-            _thread.passes = tuple(map(stack.enter_context, passes))
-            try:
-                result = run_backward(outputs, *args, **kwargs)
-            finally:
-                _thread.passes = ()
-            for each in passes:
-                each.returned(result)
-            return result
-
-    def watched_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
-            return call(module, *args, **kwargs)
-        audits = call_module(module)
-        output = None
+        around = _thread.passes
+        for _, each in around:  # a backward pass inside one, as checkpointing makes: part of it
+            each.include(outputs, inputs)
+        watching = [audit for audit, _ in around]
+        new = [audit for audit in _thread.audits if not any(audit is each for each in watching)]
+        opened = [(audit, audit.open_pass(outputs, inputs, kwargs["accumulate_grad"])) for audit in new]
+        _thread.passes = (*around, *opened)
         try:
-            output = call(module, *args, **kwargs)
+            result = run_backward(outputs, *args, **kwargs)
+            for _, each in opened:
+                each.returned(result)
         finally:
-            leave_module(audits, output)
-        return output
-
-    @uncompiled
-    def call_module(module: nn.Module) -> tuple[Audit, ...]:
-        audits = () if compiling() else _thread.audits
-        for audit in audits:
-            audit.call_module(module)
-        return audits
-
-    @uncompiled
-    def leave_module(audits: tuple[Audit, ...], output: object) -> None:
-        for audit in audits:
-            audit.leave_module(output)
+            _thread.passes = around
+            for _, each in opened:
+                each.close()
+        return result
 
     @uncompiled
     def before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -166,11 +173,48 @@ def _install() -> None:
         # Where someone has put yet another function on top meanwhile, that one stays, and ours passes through.
         if autograd._engine_run_backward is watched_run_backward:
             autograd._engine_run_backward = run_backward
+
+    autograd._engine_run_backward = watched_run_backward
+    _undo["audits"].callback(restore)
+    _undo["audits"].callback(register_optimizer_step_pre_hook(before_step).remove)
+    _undo["audits"].callback(register_optimizer_step_post_hook(after_step).remove)
+
+
+def _install_calls() -> None:
+    modules: Any = nn.Module
+    call = modules.__call__
+
+    def watched_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return call(module, *args, **kwargs)
+        entered = enter(module)
+        try:
+            output = call(module, *args, **kwargs)
+        except BaseException:
+            for caller, depth in entered:  # no call of ours: the error may be that of too many calls
+                del caller.stack[depth:]
+            raise
+        leave(entered, output)
+        return output
+
+    @uncompiled
+    def enter(module: nn.Module) -> list[tuple[Caller, int]]:
+        callers = () if compiling() else _thread.callers
+        entered = [(caller, len(caller.stack)) for caller in callers]
+        for caller in callers:
+            caller.call(module)
+        return entered
+
+    @uncompiled
+    def leave(entered: list[tuple[Caller, int]], output: object) -> None:
+        for caller, depth in entered:
+            if len(caller.stack) > depth:  # it may have been closed meanwhile
+                caller.leave(output)
+                del caller.stack[depth:]
+
+    def restore() -> None:
         if modules.__call__ is watched_call:
             modules.__call__ = call
 
-    autograd._engine_run_backward = watched_run_backward
     modules.__call__ = as_pytorchs_own(watched_call)
-    _undo.callback(restore)
-    _undo.callback(register_optimizer_step_pre_hook(before_step).remove)
-    _undo.callback(register_optimizer_step_post_hook(after_step).remove)
+    _undo["callers"].callback(restore)

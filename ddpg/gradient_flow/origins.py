@@ -29,7 +29,8 @@ class Origins:
     def __init__(self, before_dropping: Callable[[], None]) -> None:
         self._before_dropping = before_dropping
         self._accounts = WeakTensorKeyDictionary()
-        self._returned = WeakTensorKeyDictionary()  # what autograd.grad gave: it may become a `.grad`
+        # What tensors that were, or may become, somebody's `.grad` are made of.
+        self._made_of = WeakTensorKeyDictionary()
 
     def add(self, tensor: Tensor, contribution: Contribution) -> None:
         """A pass is about to add to `.grad`."""
@@ -45,11 +46,11 @@ class Origins:
         account = self._accounts[tensor]
         if account.pending:
             account.pending = False
-            account.explained = None if tensor.grad is None else TensorWeakRef(tensor.grad)
+            self._explain(tensor, account)
 
     def handed_out(self, gradient: Tensor, contribution: Contribution) -> None:
         """`torch.autograd.grad` returned a gradient, which the user may put into `.grad`."""
-        self._returned[gradient] = contribution
+        self._made_of[gradient] = [contribution]
 
     def of(self, tensor: Tensor) -> list[Contribution]:
         """The contributions that make up `.grad` as it is now."""
@@ -67,8 +68,8 @@ class Origins:
         else:  # another tensor than the passes left there
             for each in account.contributions:
                 each.replaced = True
-            account.contributions = [self._returned.get(gradient) or Contribution(None)]
-        account.explained = None if gradient is None else TensorWeakRef(gradient)
+            account.contributions = list(self._made_of.get(gradient) or [Contribution(None)])
+        self._explain(tensor, account)
         account.pending = False
         return account.contributions
 
@@ -77,6 +78,12 @@ class Origins:
         if tensor in self._accounts:
             for each in self._accounts[tensor].contributions:
                 each.applied.append(event)
+
+    def _explain(self, tensor: Tensor, account: _Account) -> None:
+        account.explained = None
+        if tensor.grad is not None:
+            account.explained = TensorWeakRef(tensor.grad)
+            self._made_of[tensor.grad] = account.contributions
 
     def _drop(self, account: _Account) -> None:
         if not all(each.applied for each in account.contributions):

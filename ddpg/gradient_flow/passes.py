@@ -1,12 +1,14 @@
 """One backward pass under way."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 from torch.utils.weak import TensorWeakRef
 
@@ -36,10 +38,11 @@ class Pass:
         self._inputs = inputs
         self._hooks = ExitStack()
         self._arrivals: list[Tensor] = []
+        self._alone: set[str] = set()  # keys of leaves that had no gradient before this pass
         roots = graphs.edges_of(outputs)
         graph = graphs.read(roots, graphs.edges_of(inputs))
         names = frozenset(graphs.name_of(node) for node in graph.nodes)
-        keys = frozenset(recorder.key_of(leaf, self._named) for _, leaf in graph.leaves)
+        involved = frozenset(self._involved(leaf) for _, leaf in graph.leaves)
         stack = call_stack()
         self.entry = Backward(
             recorder.next_index(),
@@ -47,19 +50,26 @@ class Pass:
             _value(outputs),
             bytes=graph.bytes(),
             outputs=[TensorWeakRef(each) for each in outputs if isinstance(each, Tensor)],
-            kind=(stack[0], tuple(graphs.name_of(edge.node) for edge in roots), names, keys),
+            kind=(stack[0], tuple(graphs.name_of(edge.node) for edge in roots), names, involved),
             leaves=[self._named[id(leaf)].key if id(leaf) in self._named else None for _, leaf in graph.leaves],
             bytes_by_reach=dict(graph.bytes_by_reach),
             work_by_reach=dict(graph.work_by_reach),
             beside=graph.beside,
         )
         recorder.backwards.append(self.entry)
+        recorder.share(self.entry)
         if recorder.tracer is not None:
             self.entry.crossings = recorder.tracer.crossings(roots, self._named_leaves(graph))
             by_node = {node: self.entry.leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
             self.entry.diagram = Diagram.of(recorder.modules, graph, by_node, recorder.tracer.operation)
         if accumulate:
             self._hook(graph)
+
+    def _involved(self, leaf: Tensor) -> object:
+        """What of a leaf tells one loss from another: whose parameter it is; nothing if it is data."""
+        if id(leaf) in self._named:
+            return tuple(self._named[id(leaf)].names)
+        return self._recorder.key_of(leaf, self._named) if isinstance(leaf, nn.Parameter) else None
 
     def _named_leaves(self, graph: graphs.Graph) -> dict[str, set[int]]:
         """For each named module in the graph, the ids of its leaves."""
@@ -75,25 +85,21 @@ class Pass:
                 # A hook of the node, not of the tensor: it sees also what reaches a parameter frozen meanwhile.
                 self._hooks.callback(node.register_prehook(partial(self._arrived, leaf)).remove)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """The pass has ended, also by an error."""
         self._hooks.close()
         for leaf in self._arrivals:
             self._recorder.origins.added(leaf)
         self._arrivals.clear()
         norms: dict[str, list[float]] = defaultdict(list)
         parameters: dict[str, list[str]] = defaultdict(list)
-        for contribution in self.entry.contributions.values():
-            contribution.gradient = None
         for each in self._named.values():
             for name, qualified in each.names.items() if each.key in self.entry.contributions else ():
                 norms[name].append(self.entry.contributions[each.key].norm)
                 parameters[name].append(qualified)
         for name in self._recorder.modules:
             if name in norms:
-                self.entry.reached[name] = sum(each**2 for each in norms[name]) ** 0.5
+                self.entry.reached[name] = math.hypot(*norms[name])
                 self.entry.parameters[name] = tuple(parameters[name])
 
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None:
@@ -126,15 +132,21 @@ class Pass:
 
     def _contribution(self, leaf: Tensor, gradient: Tensor) -> Contribution:
         key = self._recorder.key_of(leaf, self._named)
-        contribution = self.entry.contributions.setdefault(key, Contribution(self.entry))
-        earlier = contribution.gradient
-        contribution.gradient = gradient if earlier is None else earlier + gradient
-        contribution.norm = norm([contribution.gradient])
-        return contribution
+        earlier = self.entry.contributions.get(key)
+        if earlier is None:
+            contribution = self.entry.contributions[key] = Contribution(self.entry, norm([gradient]))
+            if leaf.grad is None:
+                self._alone.add(key)
+            return contribution
+        if key in self._alone and leaf.grad is not None:  # all that is there is this pass's
+            earlier.norm = norm([leaf.grad + gradient])
+        else:
+            earlier.norm = math.hypot(earlier.norm, norm([gradient]))
+        return earlier
 
 
 def _value(outputs: Sequence[Tensor | GradientEdge]) -> float | None:
     loss = outputs[0] if len(outputs) == 1 else None
-    if isinstance(loss, Tensor) and loss.numel() == 1 and not loss.is_complex():
+    if isinstance(loss, Tensor) and loss.layout is torch.strided and loss.numel() == 1 and not loss.is_complex():
         return float(loss.detach())
     return None

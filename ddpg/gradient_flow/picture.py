@@ -61,8 +61,7 @@ def panel(axes: Axes, backward: Backward, text: str) -> None:
             shade = _GREY if diagram.behind.issuperset(operations) else colours[call.name]
             note = "" if reached else "not reached"
             if any(fate(backward, diagram, each) is Fate.UNUSED for each in operations):
-                holds = backward.next_step is not None and call.name in backward.next_step.holds
-                note = "dropped before the step" if holds else "not held by the step"
+                note = _why_unused(backward, call.name)
             _cluster(axes, [positions[each] for each in operations], f"{call.name}\n{note}".strip(), shade)
     for (one, other), link in diagram.links.items():
         _line(axes, positions[one], positions[other], link)
@@ -85,6 +84,12 @@ def legend(axes: Axes) -> None:
         axes.text(x, y, mark, fontsize=8, color=colour, va="center", ha="center")
         axes.text(x + 0.03, y, text, fontsize=7, color=_INK, va="center")
     axes.set_axis_off()
+
+
+def _why_unused(backward: Backward, name: str) -> str:
+    if backward.next_step is None:
+        return "never applied"
+    return "dropped before the step" if name in backward.next_step.holds else "not held by the step"
 
 
 def _diagram(backward: Backward) -> Diagram:
@@ -128,10 +133,12 @@ def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colo
     axes.add_patch(
         Rectangle((left, bottom), right - left, top - bottom, facecolor=colour, alpha=0.14, edgecolor="none", zorder=0)
     )
+    lines = text.split("\n")
+    fitting = [each for each in lines if len(each) * 0.055 < top - bottom] or lines[:1]
     axes.text(
         left - 0.04,
         (bottom + top) / 2,
-        text,
+        "\n".join(fitting),
         fontsize=6.5,
         color="#777777" if colour == _GREY else colour,
         weight="bold",

@@ -29,10 +29,11 @@ NOWHERE = Place("<unknown>", 0, "<unknown>")
 
 
 def user_frames() -> Iterator[FrameType]:
-    """The frames of the call stack that are neither PyTorch's nor the audit's, innermost first."""
+    """The frames of the call stack that are neither PyTorch's, nor the audit's, nor a mode's, innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(_OUTSIDE):
+        ours = frame.f_code.co_filename.startswith(_OUTSIDE)
+        if not ours and frame.f_code.co_name not in ("__torch_function__", "__torch_dispatch__"):
             yield frame
         frame = frame.f_back
 

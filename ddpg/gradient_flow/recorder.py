@@ -19,8 +19,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from ddpg.gradient_flow.origins import Origins
 from ddpg.gradient_flow.passes import Pass
 from ddpg.gradient_flow.places import caller
-from ddpg.gradient_flow.records import Backward, Contribution, ParameterStep, Step
-from ddpg.gradient_flow.tensors import aside, differ, is_blend, norm
+from ddpg.gradient_flow.records import Backward, Contribution, ParameterStep, Step, Write
+from ddpg.gradient_flow.tensors import LEAST_EVIDENCE, aside, differ, has_values, is_blend, norm, wide
 from ddpg.gradient_flow.trace import Tracer
 
 _OPTIMIZER = inspect.getfile(Optimizer)
@@ -51,8 +51,7 @@ class Recorder:
 
     Attributes:
         backwards, steps: in order.
-        writes: for each parameter changed outside any step, whether each such change was a blend towards, or a copy
-            of, another parameter.
+        writes: for each parameter, its changes outside any step.
         owners: for each parameter, the modules that have it.
         held: keys of the parameters that some optimizer holds, stepping or not; known after `close`.
     """
@@ -61,7 +60,7 @@ class Recorder:
         self.modules = dict(modules)
         self.backwards: list[Backward] = []
         self.steps: list[Step] = []
-        self.writes: dict[str, list[bool]] = defaultdict(list)
+        self.writes: dict[str, list[Write]] = defaultdict(list)
         self.owners: dict[str, tuple[str, ...]] = {}
         self.held: set[str] = set()
         self.tracer = Tracer(self.modules) if trace else None
@@ -69,8 +68,11 @@ class Recorder:
         self.origins = Origins(before_dropping=self._observe_writes)
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the named modules
         self._numbers = itertools.count()
+        self._keys = WeakTensorKeyDictionary()
+        self._taken: dict[str, int] = defaultdict(int)
         self._weights: dict[str, Tensor] = {}
         self._open_steps: list[_OpenStep] = []
+        self._latest: dict[tuple[object, ...], Backward] = {}  # of each loss
 
     def open(self) -> None:
         """Note the weights as they are."""
@@ -88,6 +90,7 @@ class Recorder:
             self.held = self.held_by_optimizers()
         self.modules = dict.fromkeys(self.modules, nn.Module())
         self._weights.clear()
+        self._latest.clear()
         self._open_steps.clear()
         self.origins = Origins(before_dropping=self._observe_writes)
 
@@ -174,7 +177,7 @@ class Recorder:
     def _hold(self, opened: _OpenStep, held: dict[int, Tensor]) -> None:
         named = self.named()
         for key, tensor in held.items():
-            if is_lazy(tensor):
+            if is_lazy(tensor) or not has_values(tensor):
                 continue
             opened.held[key] = tensor
             if key not in named:
@@ -198,11 +201,12 @@ class Recorder:
                 state.contributions = [each for each in state.contributions if each in still_there]
                 state.contributions += opened.inside[key]
                 state.gradient = None if tensor.grad is None else norm([tensor.grad])
+            state.stale = self._stale(state.contributions)
             for contribution in state.contributions if state.gradient is not None else ():
                 contribution.applied.append(step.index)
             for name in named[key].names if key in named else ():
                 applied[name].append(state.gradient or 0.0)
-                if state.gradient:
+                if state.gradient is not None and state.contributions:
                     sources[name] |= {id(each.backward): each.backward for each in state.contributions}
         for name in self.modules:
             changes = [change for key, change in changed.items() if name in named[key].names]
@@ -212,6 +216,19 @@ class Recorder:
         step.sources = {name: tuple(sources[name].values()) for name in step.holds if name in sources}
         self.steps.append(step)
 
+    def _stale(self, contributions: Sequence[Contribution]) -> list[Contribution]:
+        """Those older than some step before the latest one's pass: another loss's, or applied by that step."""
+        known = [(each, each.backward) for each in contributions if each.backward is not None and each.norm]
+        stale = []
+        for position, (each, backward) in enumerate(known):
+            for _, later in known[position + 1 :]:
+                recent = itertools.takewhile(lambda step: step.index > backward.index, reversed(self.steps))  # noqa: B023
+                between = [step.index for step in recent if step.index < later.index]
+                if any(later.kind != backward.kind or index in each.applied for index in between):
+                    stale.append(each)
+                    break
+        return stale
+
     # Weights
 
     def named(self) -> dict[int, Parameter]:
@@ -219,21 +236,33 @@ class Recorder:
         found: dict[int, Parameter] = {}
         for name, module in self.modules.items():
             for inner, tensor in module.named_parameters(remove_duplicate=False):
-                if not is_lazy(tensor):
+                # What functional_call puts in a parameter's place for a while is none.
+                if isinstance(tensor, nn.Parameter) and not is_lazy(tensor) and has_values(tensor):
                     qualified = f"{name}.{inner}".replace("_orig_mod.", "")
-                    found.setdefault(id(tensor), Parameter(tensor, qualified)).names.setdefault(name, qualified)
+                    if id(tensor) not in found:
+                        found[id(tensor)] = Parameter(tensor, self._key(tensor, qualified))
+                    found[id(tensor)].names.setdefault(name, qualified)
         self.owners |= {each.key: tuple(each.names) for each in found.values()}
         return found
+
+    def _key(self, tensor: Tensor, qualified: str) -> str:
+        """A parameter's first name; with a number behind it if another one has had that name."""
+        if tensor not in self._keys:
+            taken = self._taken[qualified]
+            self._keys[tensor] = f"{qualified} ({taken + 1})" if taken else qualified
+            self._taken[qualified] += 1
+        key: str = self._keys[tensor]
+        return key
 
     def _changes(self, named: Mapping[int, Parameter]) -> dict[int, Tensor]:
         """By how much each parameter differs from what it was at the last look, those that do; and look."""
         changes: dict[int, Tensor] = {}
         for key, each in named.items():
             now, before = each.tensor.detach(), self._weights.get(each.key)
-            if before is None or before.shape != now.shape:
+            if before is None or (before.shape, type(before)) != (now.shape, type(now)):
                 self._weights[each.key] = now.clone()
             elif differ(before, now):
-                changes[key] = now - before
+                changes[key] = wide(now) - wide(before)
                 self._weights[each.key] = now.clone()
         return changes
 
@@ -241,26 +270,47 @@ class Recorder:
         """Note which parameters have changed since the last look, which no step has done."""
         named = self.named()
         before = dict(self._weights)
-        candidates = [each.tensor for each in named.values()] + list(self._unnamed.keys())
+        candidates = {each.key: each.tensor for each in named.values()}
+        candidates |= {self._unnamed[tensor]: tensor for tensor in self._unnamed}
+        sources: dict[str, str | None] = {}
         for key in self._changes(named):
-            tensor, name = named[key].tensor, named[key].key
-            is_copy = any(is_blend(before[name], tensor, each) for each in candidates if each is not tensor)
-            self.writes[name].append(is_copy)
-            if not is_copy:
-                self.origins.applied_by_hand(tensor, self._events)
+            name, tensor = named[key].key, named[key].tensor
+            if tensor.numel() >= LEAST_EVIDENCE:
+                latest = self.writes[name][-1].source if self.writes[name] else None
+                order = [latest, *candidates] if latest in candidates else list(candidates)
+                sources[name] = next(
+                    (
+                        other
+                        for other in order
+                        if other is not None
+                        and candidates[other] is not tensor
+                        and is_blend(before[name], tensor, candidates[other])
+                    ),
+                    None,
+                )
+            else:
+                sources[name] = ""  # too few numbers to tell by themselves
+        for key in named:
+            name = named[key].key
+            if name in sources:
+                # The small follow the large ones of their module.
+                large = [
+                    source
+                    for other, source in sources.items()
+                    if source != "" and not {*self.owners[other]}.isdisjoint(self.owners[name])
+                ]
+                source = sources[name] or next((each for each in large if each), None)
+                self.writes[name].append(Write(self._events, source))
+                if source is None:
+                    self.origins.applied_by_hand(named[key].tensor, self._events)
 
-    # Modules
-
-    def call_module(self, module: nn.Module) -> None:
-        """A module is called."""
-        if self.tracer is not None:
-            self.tracer.call(module)
-
-    def leave_module(self, output: object) -> None:
-        """The call ends, with its output, or with None after an error."""
-        if self.tracer is not None:
-            with aside():
-                self.tracer.leave(output)
+    def share(self, entry: Backward) -> None:
+        """What is equal in one pass after another is kept once."""
+        latest = self._latest.get(entry.kind)
+        for name in ("leaves", "beside", "bytes_by_reach", "work_by_reach", "stack"):
+            if latest is not None and getattr(latest, name) == getattr(entry, name):
+                setattr(entry, name, getattr(latest, name))
+        self._latest[entry.kind] = entry
 
 
 def _held(optimizer: Optimizer) -> list[Tensor]:

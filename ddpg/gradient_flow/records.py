@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
 from ddpg.gradient_flow.places import Place
@@ -26,7 +25,6 @@ class Contribution:
 
     backward: "Backward | None"
     norm: float = 0.0
-    gradient: Tensor | None = None
     applied: list[int] = field(default_factory=list)
     replaced: bool = False
 
@@ -158,6 +156,15 @@ class ParameterStep:
     moved: bool = False
     gradient: float | None = None  # the norm of what the step applied; None where there was no gradient
     contributions: list[Contribution] = field(default_factory=list)
+    stale: list[Contribution] = field(default_factory=list)  # those left over from before an earlier step
+
+
+@dataclass(frozen=True)
+class Write:
+    """A change of a parameter outside any step; `source` is the parameter whose copy or blend it is, if it is one."""
+
+    index: int
+    source: str | None
 
 
 @dataclass(eq=False)

@@ -49,8 +49,10 @@ def _effect(step: Step, name: str, numbers: dict[tuple[object, ...], int]) -> st
     """What a step did to a module, and by which passes."""
     if name not in step.holds:
         return f"moved {step.moved[name]:.3g}, not held" if name in step.moved else _NOTHING
+    if name in step.moved and not step.applied[name]:
+        return f"drifted {step.moved[name]:.3g}"
     if name not in step.sources:
-        return f"drifted {step.moved[name]:.3g}" if name in step.moved else "held, not reached"
+        return "held, not reached"
     origins = ["?" if each is None else str(numbers[each.kind]) for each in step.sources[name]]
     effect = f"moved {step.moved[name]:.3g}" if name in step.moved else "not moved"
     return f"{effect} ← {', '.join(dict.fromkeys(origins))}"

@@ -1,18 +1,41 @@
 """Exact questions about tensors of any kind: half, complex, sparse."""
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
+LEAST_EVIDENCE = 4
+_GLANCE = 64
 
-@contextmanager
-def aside() -> Iterator[None]:
-    """The audit's own arithmetic: recorded in no graph and seen by no mode."""
-    with torch.no_grad(), torch._C.DisableTorchFunction():
-        yield
+
+class aside:  # noqa: N801 - used like torch.no_grad
+    """The audit's own arithmetic: recorded in no graph and seen by no mode of the user's."""
+
+    # No generator: where the recursion limit is near, that could be left half-way.
+
+    def __enter__(self) -> None:
+        self._functions = torch._C.DisableTorchFunction()
+        self._functions.__enter__()
+        self._modes = [torch._C._pop_torch_dispatch_stack(None) for _ in range(torch._C._len_torch_dispatch_stack())]
+        self._grad = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)
+
+    def __exit__(self, *exception: object) -> None:
+        torch._C._set_grad_enabled(self._grad)
+        for mode in reversed(self._modes):
+            torch._C._push_on_torch_dispatch_stack(mode)
+        self._functions.__exit__(None, None, None)
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether there is anything to measure: not in a meta or fake tensor, nor in a batch of torch.vmap's."""
+    return (
+        tensor.device.type != "meta"
+        and getattr(tensor, "fake_mode", None) is None
+        and not torch._C._functorch.is_legacy_batchedtensor(tensor)
+    )
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -49,16 +72,27 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 
 def is_blend(before: Tensor, now: Tensor, source: Tensor) -> bool:
-    """Whether `now = (1 − τ)·before + τ·source` for some τ other than 0, within rounding: a soft or a hard copy."""
+    """Whether `now = (1 − τ)·before + τ·source` for some τ in (0, 1], within rounding: a soft or a hard copy.
+
+    Of fewer than `LEAST_EVIDENCE` numbers it says little: any one number is a blend of two others.
+    """
     if (source.shape, source.dtype, source.device) != (before.shape, before.dtype, before.device):
         return False
     if not (before.is_floating_point() or before.is_complex()):
         return torch.equal(now, source)
     precision = torch.finfo(before.dtype).eps
+    if before.numel() > _GLANCE:  # most are none, and that is soon seen
+        few, few_now, few_source = (each.detach().reshape(-1)[:_GLANCE] for each in (before, now, source))
+        if not _on_the_way(few, few_now, few_source, precision):
+            return False
+    return _on_the_way(before, now, source, precision)
+
+
+def _on_the_way(before: Tensor, now: Tensor, source: Tensor, precision: float) -> bool:
     change, way = wide(now) - wide(before), wide(source) - wide(before)
     length = float((way * way).sum())
-    if length == 0:
-        return False
-    rest = change - float((change * way).sum()) / length * way
+    share = float((change * way).sum()) / length if length else 0.0
     rounding = 4 * precision * float(torch.linalg.vector_norm(wide(before)))
-    return float(torch.linalg.vector_norm(rest)) <= 0.01 * float(torch.linalg.vector_norm(change)) + rounding
+    rest = float(torch.linalg.vector_norm(change - share * way))
+    close = rest <= 0.01 * float(torch.linalg.vector_norm(change)) + rounding
+    return close and (0 < share <= 1.01 or not change.any())

@@ -16,9 +16,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
-from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled
+from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled, unwatch_calls, watch_calls
 from ddpg.gradient_flow.places import Place, caller
 from ddpg.gradient_flow.records import Call, Crossing, Operation
+from ddpg.gradient_flow.tensors import aside
 
 _LONGEST_LINEAGE = 300
 
@@ -45,7 +46,7 @@ class Tracer(TorchFunctionMode):
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self._modules = modules
-        self._stack: list[_Inside] = []
+        self.stack: list[_Inside] = []
         self._numbers = itertools.count()
         self._unrecorded = WeakTensorKeyDictionary()
         self._key = f"ddpg.gradient_flow.{id(self)}"
@@ -58,37 +59,44 @@ class Tracer(TorchFunctionMode):
             inner = {id(each): f"{name}.{path}".rstrip(".") for path, each in module.named_modules()}
             inner = {key: path.replace("._orig_mod", "") for key, path in inner.items()}
             self._families[name] = _Family(frozenset(inner), inner)
+        self._first = torch._C._autograd._get_sequence_nr()
+        watch_calls(self)
         self.__enter__()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Follow no more."""
-        self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        self._stack.clear()
+        unwatch_calls(self)
+        others = []  # modes that the user has entered since and not left
+        while torch._C._len_torch_function_stack() and (mode := torch._C._pop_torch_function_stack()) is not self:
+            others.append(mode)
+        for mode in reversed(others):
+            torch._C._push_on_torch_function_stack(mode)
+        self.stack.clear()
         self._unrecorded = WeakTensorKeyDictionary()
         self._modules = {}
         self._families = {}
 
     def call(self, module: nn.Module) -> None:
         """A module is called."""
-        around = self._stack[-1] if self._stack else _Inside()
+        around = self.stack[-1] if self.stack else _Inside()
         module = module._modules.get("_orig_mod") or module  # what torch.compile wraps
         families = {name: each for name, each in self._families.items() if id(module) in each.ids}
         if not families:
-            self._stack.append(_Inside(around.module, around.calls))
+            self.stack.append(_Inside(around.module, around.calls))
             return
         active = {call.name: call for call in around.calls}
         calls = [
             active.get(name) or Call(name, caller(family.ids), next(self._numbers)) for name, family in families.items()
         ]
         calls.sort(key=lambda call: call.number)
-        self._stack.append(_Inside(families[calls[0].name].qualified[id(module)], tuple(calls)))
+        self.stack.append(_Inside(families[calls[0].name].qualified[id(module)], tuple(calls)))
 
     def leave(self, output: object) -> None:
         """The call ends. What no operation was seen to make, compiled code has made, or a Function of the user's."""
-        tensors = [each for each in _tensors(output) if each.grad_fn is not None]
-        if any(self._of(each) is None for each in tensors):
-            self._note("compiled", (), tensors, True)
-        self._stack.pop()
+        with aside():
+            tensors = [each for each in _tensors(output) if each.grad_fn is not None]
+            if any(self._of(each) is None for each in tensors):
+                self._note("compiled", (), tensors, True)
 
     @as_pytorchs_own
     def __torch_function__(
@@ -105,9 +113,11 @@ class Tracer(TorchFunctionMode):
 
     @uncompiled
     def _follow(self, function: Callable[..., Any], arguments: object, result: object, grad_mode: bool) -> None:
+        if compiling() or _name(function) == "grad":
+            return
         made = [each for each in _tensors(result) if not (each.is_leaf and (each.requires_grad or self._named(each)))]
-        if made and not compiling() and _name(function) != "grad":
-            with torch.no_grad():
+        if made:
+            with aside():
                 self._note(_name(function), list(_tensors(arguments)), made, grad_mode)
 
     def crossings(
@@ -161,7 +171,7 @@ class Tracer(TorchFunctionMode):
         return path
 
     def _note(self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor], grad_mode: bool) -> None:
-        inside = self._stack[-1] if self._stack else _Inside()
+        inside = self.stack[-1] if self.stack else _Inside()
         inputs = tuple({id(each): each for each in map(self._of, arguments) if each is not None}.values())
         used = [each for each in arguments if each.is_leaf and self._named(each)]
         recorded = any(each.grad_fn is not None for each in made)
@@ -195,7 +205,8 @@ class Tracer(TorchFunctionMode):
         stack = [node]
         while stack:
             node = stack.pop()
-            if not graphs.is_leaf(node) and self._key not in _notes(node):
+            new = not graphs.is_leaf(node) and node._sequence_nr() >= self._first  # others are older than the audit
+            if new and self._key not in _notes(node):
                 _notes(node)[self._key] = operation
                 stack += [child for child, _ in node.next_functions if child is not None]
 

@@ -1,11 +1,14 @@
 """The gallery: every fault is found and named at its line, and no mended twin gives a finding."""
 
+import copy
 import inspect
 import re
 from functools import partial
 
 import pytest
+import torch
 from gallery import CASES
+from torch import nn
 
 from ddpg.gradient_flow import GradientFlow
 
@@ -65,3 +68,117 @@ def test_a_message_says_where_and_how_to_mend_it():
     assert leak.modules == ("actor",)
     assert re.search(rf"gallery\.py:{leak.line}: actor\(…\)\.detach\(\)", leak.message)
     assert str(leak).startswith("leak: actor is trained by the loss at ")
+
+
+def two_modules():
+    torch.manual_seed(0)
+    return nn.Linear(3, 4), nn.Sequential(nn.Tanh(), nn.Linear(4, 1))
+
+
+def train(modules, between=lambda step: None, steps=4, loss=lambda y: y.square().mean()):
+    """One optimizer over several modules, which is sound; `between` the steps something else happens."""
+    optimizer = torch.optim.SGD([each for module in modules for each in module.parameters()], lr=0.1)
+    for step in range(steps):
+        optimizer.zero_grad()
+        x = torch.randn(5, 3)
+        for module in modules:
+            x = module(x)
+        loss(x).backward()
+        optimizer.step()
+        between(step)
+
+
+def test_a_start_from_given_weights_is_no_target_network():
+    body, head = two_modules()
+    given = copy.deepcopy(body)
+    nn.init.normal_(given.weight)
+    with GradientFlow(body=body, head=head, given=given) as flow:
+        body.load_state_dict(given.state_dict())
+        train([body, head])
+    assert not flow.findings()
+
+
+def test_a_return_to_the_best_weights_is_no_target_network():
+    body, head = two_modules()
+    best = copy.deepcopy(body).requires_grad_(False)
+    with GradientFlow(body=body, head=head, best=best) as flow:
+        train([body, head], lambda step: body.load_state_dict(best.state_dict()) if step == 2 else None)
+    assert not flow.findings()
+
+
+def test_a_scalar_that_is_clamped_is_no_copy_of_another():
+    body, head = two_modules()
+    scale = nn.ParameterList([nn.Parameter(torch.ones(1))])
+    head.append(Scale(scale[0]))
+    with GradientFlow(body=body, head=head, scale=scale) as flow:
+        train([body, head], lambda step: scale[0].data.clamp_(0.1, 0.9))
+    assert not flow.findings()
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+def test_training_scalars_by_hand_is_no_waste():
+    parameters = nn.ParameterList([nn.Parameter(torch.tensor(float(value))) for value in range(3)])
+    with GradientFlow(polynomial=parameters) as flow:
+        for _ in range(3):
+            a, b, c = parameters
+            (a + b * 2 + c * 4 - 3).square().backward()
+            with torch.no_grad():
+                for each in parameters:
+                    each -= 0.01 * each.grad
+                    each.grad = None
+    assert not flow.findings()
+
+
+def test_new_data_that_requires_a_gradient_is_no_new_loss():
+    body, head = two_modules()
+    first, second = (torch.optim.SGD(each.parameters(), lr=0.1) for each in (body, head))
+    with GradientFlow(body=body, head=head) as flow:
+        for _ in range(3):
+            body.zero_grad()
+            for _ in range(2):  # the head steps after every half of the batch, the body after both
+                x = torch.randn(5, 3).requires_grad_()
+                head.zero_grad()
+                head(body(x)).mean().backward()
+                second.step()
+            first.step()
+    assert not flow.findings()
+    assert len(str(flow).splitlines()) < 10
+
+
+def test_an_optimizer_made_anew_for_every_step_is_one_finding():
+    body, head = two_modules()
+    with GradientFlow(body=body, head=head) as flow:
+        for _ in range(3):
+            head.zero_grad()
+            head(body(torch.randn(5, 3)).detach()).mean().backward()
+            torch.optim.SGD(head.parameters(), lr=0.1).step()
+            torch.optim.SGD(body.parameters(), lr=0.1).step()
+    assert [each.kind for each in flow.findings()] == ["dead_link"]
+
+
+def test_waste_offers_a_stop_only_where_nothing_trained_lies_behind():
+    body, head = two_modules()
+    optimizer = torch.optim.SGD(body.parameters(), lr=0.1)
+    others = torch.optim.SGD(head.parameters(), lr=0.1)
+    with GradientFlow(body=body, head=head) as flow:
+        head(body(torch.randn(5, 3))).mean().backward()
+        optimizer.step()
+    (finding,) = flow.findings()
+    assert finding.modules == ("head",)
+    assert "stop it at" not in finding.message
+    with GradientFlow(body=body, head=head) as flow:
+        head.zero_grad()
+        body.zero_grad()
+        head(body(torch.randn(5, 3))).mean().backward()
+        others.step()
+    (finding,) = flow.findings()
+    assert finding.modules == ("body",)
+    assert "stop it at" in finding.message

@@ -93,6 +93,9 @@ def test_modules_by_keyword_by_dict_or_both():
     [
         (lambda: GradientFlow(), TypeError, "nothing to look at: name one module or more"),
         (lambda: GradientFlow({}), TypeError, "nothing to look at"),
+        (lambda: GradientFlow([nn.Linear(1, 1)]), TypeError, "a list gives modules no names"),
+        (lambda: GradientFlow(shared=nn.Linear(1, 1)), TypeError, "pass a module of that name in a dict"),
+        (lambda: GradientFlow(trace=nn.Linear(1, 1)), TypeError, "pass a module of that name in a dict"),
         (lambda: GradientFlow(alpha=torch.ones(1)), TypeError, r"alpha: a Tensor is no module.*ParameterList"),
         (lambda: GradientFlow(net=nn.Linear(1, 1), shared="trunk"), ValueError, "trunk: .*no such module; it has net"),
         (lambda: audit().assert_moved("actr"), ValueError, "actr: .*no such module; it has actor, critic"),

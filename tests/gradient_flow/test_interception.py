@@ -203,3 +203,67 @@ def test_a_compiled_step(compiled_backend):
             step()
     assert [set(each.moved) for each in flow.steps] == [{"model"}] * 2
     assert not flow.findings()
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_recursion_to_its_limit_is_the_error_it_was(trace):
+    class Deep(nn.Module):
+        def forward(self, x):
+            return self(x)
+
+    model = nn.Linear(1, 1)
+    before = state()
+    with GradientFlow(model=model, trace=trace) as flow:
+        for _ in range(20):
+            with pytest.raises(RecursionError):
+                Deep()(torch.ones(1, 1))
+            assert torch.is_grad_enabled()
+        train(model)
+    assert state() == before
+    assert len(flow.steps) == 1
+    if trace:
+        assert flow.backwards[0].crossings["model"][0].place.function == "train"
+
+
+def test_without_tracing_calls_of_modules_are_not_touched():
+    call = nn.Module.__call__
+    with GradientFlow(model=nn.Linear(1, 1)):
+        assert nn.Module.__call__ is call
+
+
+def test_an_audit_may_be_closed_inside_a_forward_and_beside_other_modes():
+    flows = []
+
+    class Closes(nn.Module):
+        def forward(self, x):
+            flows.pop().__exit__(None, None, None)
+            return x
+
+    before = state()
+    flows.append(GradientFlow(model=nn.Linear(1, 1), trace=True).__enter__())
+    Closes()(torch.ones(1))
+    assert state() == before
+    flow = GradientFlow(model=nn.Linear(1, 1), trace=True).__enter__()
+    with torch.device("meta"):
+        flow.__exit__(None, None, None)
+        assert torch.ones(1).device.type == "meta"
+    assert torch.ones(1).device.type == "cpu"
+    assert state() == before
+
+
+def test_an_audit_opened_inside_a_pass_sees_its_own():
+    one, inner = nn.Linear(1, 1), []
+
+    def hook(gradient):
+        with GradientFlow(one=one) as flow, torch.enable_grad():
+            train(one)
+        inner.append(flow)
+
+    with GradientFlow(one=one) as outer:
+        loss = one(torch.ones(1, 1)).sum()
+        loss.register_hook(hook)
+        loss.backward()
+    (flow,) = inner
+    assert len(flow.backwards) == len(flow.steps) == 1
+    assert flow.steps[0].sources == {"one": (flow.backwards[0],)}
+    assert len(outer.backwards) == 1

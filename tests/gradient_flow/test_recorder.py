@@ -335,7 +335,7 @@ def test_what_packs_saved_tensors_is_not_made_to_unpack_them():
         torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: (unpacked.append(1), t)[1]),
     ):
         loss = model(X).sum()
-        flow._record.open_pass([loss], (), True)
+        flow._record.open_pass([loss], (), True).close()
     assert not unpacked
 
 
@@ -441,3 +441,115 @@ def test_a_failed_step_and_a_failed_pass_do_not_confuse_what_follows():
         good.step()
     assert [step.optimizer for step in flow.steps] == ["SGD"]
     assert flow.steps[0].sources == {"model": (flow.backwards[0],)}
+
+
+def test_batched_gradients_and_jacobians_are_left_alone():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with GradientFlow(model=model, trace=True) as flow:
+        jacobian = torch.autograd.functional.jacobian(model, X[0], vectorize=True)
+        y = model(X[0])
+        torch.autograd.grad(y, list(model.parameters()), torch.eye(2), is_grads_batched=True, retain_graph=True)
+        y.sum().backward()
+        optimizer.step()
+    assert jacobian.shape == (2, 3)
+    assert flow.steps[0].sources["model"] == (flow.backwards[-1],)
+    assert not flow.findings()
+
+
+def test_models_without_values_are_left_alone():
+    model, meta = net(), net().to("meta")
+    with GradientFlow(model=model, meta=meta) as flow:
+        meta(X.to("meta")).sum().backward()
+        model(X).sum().backward()
+    assert [set(each.reached) for each in flow.backwards] == [{"model"}]
+
+
+def test_a_fast_weight_in_a_parameters_place_is_no_change_of_it():
+    class Force(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(outputs=1)
+
+        def forward(self, x):
+            x = x.clone().requires_grad_()
+            return torch.autograd.grad(self.net(x).sum(), x, create_graph=True)[0]
+
+    model = Force()
+    fast = {name: each.detach() * 2 for name, each in model.named_parameters()}
+    with GradientFlow(model=model) as flow:
+        torch.func.functional_call(model, fast, (X,)).sum()
+    flow.assert_untouched("model")
+
+
+def test_a_gradient_handed_to_other_weights_keeps_its_source():
+    """As asynchronous workers do it: a local copy computes the gradient, shared weights take the step."""
+    shared = net()
+    local = copy.deepcopy(shared)
+    optimizer = torch.optim.SGD(shared.parameters(), lr=0.1)
+    with GradientFlow({"shared": shared, "local": local}) as flow:
+        for _ in range(3):
+            local.load_state_dict(shared.state_dict())
+            local.zero_grad()
+            local(X).sum().backward()
+            for mine, theirs in zip(shared.parameters(), local.parameters(), strict=True):
+                mine.grad = theirs.grad
+            optimizer.step()
+    assert [step.sources["shared"] for step in flow.steps] == [(each,) for each in flow.backwards]
+    assert not flow.findings()
+
+
+def test_a_parameter_replaced_under_its_name_is_another_one():
+    model, optimizer = net(), None
+    with GradientFlow(model=model) as flow:
+        for _ in range(2):
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            model(X).square().sum().backward()
+            optimizer.step()
+            model[2] = nn.Linear(4, 3)
+            model.zero_grad()
+            (model(X).exp() + 1).log().sum().backward()
+            optimizer = torch.optim.Adam(model[2].parameters())
+            optimizer.step()
+            model.zero_grad()
+            model[2] = nn.Linear(4, 2)
+    assert not [each for each in flow.findings() if each.kind == "leak"]
+
+
+def test_a_step_with_a_gradient_of_zero_tells_its_source():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with GradientFlow(model=model) as flow:
+        (0 * model(X).sum()).backward()
+        optimizer.step()
+    assert flow.steps[0].sources == {"model": (flow.backwards[0],)}
+    assert "held, not reached" not in str(flow)
+
+
+def test_modes_of_the_users_see_nothing_of_the_audit():
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Functions(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    class Kernels(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    def train():
+        model = net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        seen.clear()
+        with Functions(), Kernels():
+            model(X).sum().backward()
+            optimizer.step()
+        return list(seen)
+
+    seen = []
+    plain = train()
+    with GradientFlow(model=net()):
+        assert train() == plain

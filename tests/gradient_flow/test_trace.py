@@ -135,6 +135,16 @@ def test_a_graph_from_before_the_audit(actor):
     assert flow.mermaid()
 
 
+def test_a_part_of_the_graph_from_before_the_audit_is_not_the_next_modules(actor):
+    critic = nn.Linear(1, 1)
+    actions = actor(OBSERVATIONS)
+    with GradientFlow(actor=actor, critic=critic, trace=True) as flow:
+        critic(actions).sum().backward()
+    (crossing,) = flow.backwards[0].crossings["actor"]
+    assert crossing.place.file == "<before the audit>"
+    assert {each.module for each in flow.backwards[0].diagram.operations} == {"", "critic"}
+
+
 def test_without_tracing_there_are_no_lines(actor):
     with GradientFlow(actor=actor) as flow:
         actor(OBSERVATIONS).sum().backward()
