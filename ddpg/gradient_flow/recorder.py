@@ -68,7 +68,7 @@ class Recorder:
         self.origins = Origins(before_dropping=self._observe_writes)
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the named modules
         self._numbers = itertools.count()
-        self._keys = WeakTensorKeyDictionary()
+        self._keys: dict[int, tuple[str, Tensor]] = {}
         self._taken: dict[str, int] = defaultdict(int)
         self._weights: dict[str, Tensor] = {}
         self._open_steps: list[_OpenStep] = []
@@ -90,6 +90,7 @@ class Recorder:
             self.held = self.held_by_optimizers()
         self.modules = dict.fromkeys(self.modules, nn.Module())
         self._weights.clear()
+        self._keys.clear()
         self._latest.clear()
         self._open_steps.clear()
         self.origins = Origins(before_dropping=self._observe_writes)
@@ -147,15 +148,16 @@ class Recorder:
         outer = self._open_steps[0] if self._open_steps else None
         held = {id(each): each for each in _held(optimizer)}
         with aside():
+            named = self.named()
             if outer is not None:  # an optimizer inside an optimizer: one step
                 new = {key: each for key, each in held.items() if key not in outer.held}
-                self._hold(outer, new)
+                self._hold(outer, new, named)
                 self._open_steps.append(_OpenStep(outer.step, optimizer, frame, {}, {}, outer))
                 return
-            self._observe_writes()
+            self._observe_writes(named)
             step = Step(self.next_index(), caller(), type(optimizer).__name__, id(optimizer), _settings(optimizer))
             opened = _OpenStep(step, optimizer, frame, {}, {}, None)
-            self._hold(opened, held)
+            self._hold(opened, held, named)
             self._open_steps.append(opened)
             for backward in reversed(self.backwards):
                 if backward.next_step is not None:
@@ -174,8 +176,7 @@ class Recorder:
             with aside():
                 self._finish(opened)
 
-    def _hold(self, opened: _OpenStep, held: dict[int, Tensor]) -> None:
-        named = self.named()
+    def _hold(self, opened: _OpenStep, held: dict[int, Tensor], named: Mapping[int, Parameter]) -> None:
         for key, tensor in held.items():
             if is_lazy(tensor) or not has_values(tensor):
                 continue
@@ -247,12 +248,11 @@ class Recorder:
 
     def _key(self, tensor: Tensor, qualified: str) -> str:
         """A parameter's first name; with a number behind it if another one has had that name."""
-        if tensor not in self._keys:
+        if id(tensor) not in self._keys:
             taken = self._taken[qualified]
-            self._keys[tensor] = f"{qualified} ({taken + 1})" if taken else qualified
+            self._keys[id(tensor)] = f"{qualified} ({taken + 1})" if taken else qualified, tensor
             self._taken[qualified] += 1
-        key: str = self._keys[tensor]
-        return key
+        return self._keys[id(tensor)][0]
 
     def _changes(self, named: Mapping[int, Parameter]) -> dict[int, Tensor]:
         """By how much each parameter differs from what it was at the last look, those that do; and look."""
@@ -266,9 +266,9 @@ class Recorder:
                 self._weights[each.key] = now.clone()
         return changes
 
-    def _observe_writes(self) -> None:
+    def _observe_writes(self, named: Mapping[int, Parameter] | None = None) -> None:
         """Note which parameters have changed since the last look, which no step has done."""
-        named = self.named()
+        named = self.named() if named is None else named
         before = dict(self._weights)
         candidates = {each.key: each.tensor for each in named.values()}
         candidates |= {self._unnamed[tensor]: tensor for tensor in self._unnamed}
