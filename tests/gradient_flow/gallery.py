@@ -17,6 +17,7 @@ The networks are tiny and the data are noise: a loop shows where its gradients g
 
 import copy
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -2046,3 +2047,28 @@ class AuxiliaryLossWeightedByZero:
                 loss.backward()
                 optimizer.step()
         return flow
+
+
+def due(loop: Loop) -> set[tuple[str, str, int]]:
+    """What the comments in a loop's source say an audit must find: kind, module, line."""
+    lines, first = inspect.getsourcelines(inspect.unwrap(loop))
+    return {
+        (kind, module, first + place)
+        for place, line in enumerate(lines)
+        for marks in re.findall(r"# finds: (.*)$", line.rstrip())
+        for kind, module in re.findall(r"(\w+)\((\w+)\)", marks)
+    }
+
+
+def table() -> str:
+    """The gallery as a Markdown table."""
+    rows = ["| the fault | found as | mended by |", "|---|---|---|"]
+    for each in CASES:
+        marks = sorted(due(each.faulty), key=lambda mark: (mark[2], *mark))
+        found = ", ".join(dict.fromkeys(f"{kind} ({module})" for kind, module, _ in marks))
+        rows.append(f"| {each.title} | {found} | {each.mend} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

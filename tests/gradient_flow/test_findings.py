@@ -4,27 +4,17 @@ import copy
 import inspect
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
-from gallery import CASES
+from gallery import CASES, due, table
 from torch import nn
 
 from ddpg.gradient_flow import GradientFlow
 
 KINDS = {"leak", "stale_gradient", "dead_link", "drift", "waste", "tracked_target"}
 ONLY_TRACED = {"target_detached_behind"}  # nothing of that graph is left when the loss is sent backward
-
-
-def due(loop):
-    """What the comments in a loop's source say an audit must find: (kind, module, line)."""
-    lines, first = inspect.getsourcelines(inspect.unwrap(loop))
-    return {
-        (kind, module, first + place)
-        for place, line in enumerate(lines)
-        for marks in re.findall(r"# finds: (.*)$", line.rstrip())
-        for kind, module in re.findall(r"(\w+)\((\w+)\)", marks)
-    }
 
 
 def found(findings):
@@ -36,6 +26,11 @@ def test_the_gallery_is_what_it_says():
     assert {kind for case in CASES for kind, _, _ in due(case.faulty)} == KINDS
     assert all(due(case.faulty) for case in CASES)
     assert not any(due(case.mended) for case in CASES)
+
+
+def test_the_documentation_shows_it():
+    page = Path(__file__).parents[2] / "docs" / "audit.md"
+    assert table() in page.read_text(), "python tests/gradient_flow/gallery.py prints the table anew"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
