@@ -20,7 +20,7 @@ for _name in ("rust-sugiyama", "rust_sugiyama", "connected_components"):  # the 
 # Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _RED, _GREY, _INK = "#C1121F", "#A8A8A8", "#222222"
-_ROW, _COLUMN = 0.29, 1.6  # inches
+_ROW, _COLUMN = 0.29, 1.9  # inches
 _BOX, _HEIGHT = 1.1, 0.19
 _TOP = 0.6
 
@@ -45,7 +45,7 @@ def size(backward: Backward) -> tuple[float, float]:
     """Width and height of a panel in inches."""
     positions = _positions(_diagram(backward))
     right, bottom = max(x for x, _ in positions.values()), min(y for _, y in positions.values())
-    return max(right + _BOX / 2 + 0.3, 2.9), _TOP + _ROW - bottom
+    return max(right + _BOX / 2 + 0.55, 2.9), _TOP + _ROW - bottom
 
 
 def panel(axes: Axes, backward: Backward, text: str) -> None:
@@ -68,8 +68,9 @@ def panel(axes: Axes, backward: Backward, text: str) -> None:
     for operation, centre in positions.items():
         name = operation.calls[0].name if operation.calls else ""
         colour = _GREY if operation in diagram.behind else colours.get(name, _INK)
-        drop = fate(backward, diagram, operation) if operation.parameters else None
-        _box(axes, centre, title(operation), colour, drop, diagram.gets_gradient(operation))
+        _box(axes, centre, title(operation), colour, diagram.gets_gradient(operation))
+        if operation.parameters:
+            _parameters(axes, centre, operation, colour, fate(backward, diagram, operation))
     width, height = size(backward)
     axes.set_xlim(0, width)
     axes.set_ylim(_TOP - height, _TOP)
@@ -128,7 +129,7 @@ def _positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
 def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colour: str) -> None:
     """All boxes of one call of a module."""
     left = min(x for x, _ in centres) - _BOX / 2 - 0.06
-    right = max(x for x, _ in centres) + _BOX / 2 + 0.2
+    right = max(x for x, _ in centres) + _BOX / 2 + 0.47
     bottom, top = min(y for _, y in centres) - _HEIGHT * 0.7, max(y for _, y in centres) + _HEIGHT * 0.7
     axes.add_patch(
         Rectangle((left, bottom), right - left, top - bottom, facecolor=colour, alpha=0.14, edgecolor="none", zorder=0)
@@ -149,9 +150,7 @@ def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colo
     )
 
 
-def _box(
-    axes: Axes, centre: tuple[float, float], text: str, colour: str, drop: Fate | None, gets_gradient: bool
-) -> None:
+def _box(axes: Axes, centre: tuple[float, float], text: str, colour: str, gets_gradient: bool) -> None:
     x, y = centre
     axes.add_patch(
         FancyBboxPatch(
@@ -169,12 +168,18 @@ def _box(
     axes.text(
         x, y - 0.005, text, fontsize=6.5, color=_INK if gets_gradient else "#777777", ha="center", va="center", zorder=4
     )
-    if drop is not None:  # beside the box: what its parameters got
-        at = x + _BOX / 2 + 0.1
-        filled = colour if drop is Fate.APPLIED else "white"
-        axes.plot([at], [y], "o", markersize=4.5, markerfacecolor=filled, markeredgecolor=colour, zorder=4)
-        if drop is Fate.UNUSED:
-            axes.plot([at], [y], "x", markersize=6.5, markeredgewidth=1.6, color=_RED, zorder=5)
+
+
+def _parameters(axes: Axes, centre: tuple[float, float], operation: Operation, colour: str, gradient: Fate) -> None:
+    """Beside the box: an operation's parameters, and what they got."""
+    x, y = centre[0] + _BOX / 2 + 0.1, centre[1]
+    filled = colour if gradient is Fate.APPLIED else "white"
+    axes.plot([x], [y], "o", markersize=4.5, markerfacecolor=filled, markeredgecolor=colour, zorder=4)
+    if gradient is Fate.UNUSED:
+        axes.plot([x], [y], "x", markersize=6.5, markeredgewidth=1.6, color=_RED, zorder=5)
+    names = [each.rpartition(".")[2][:9] for each in operation.parameters]
+    shown = names if len(names) <= 2 else [names[0], f"and {len(names) - 1} more"]
+    axes.text(x + 0.08, y, "\n".join(shown), fontsize=4.6, color=_INK, va="center", linespacing=1.0, zorder=4)
 
 
 def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float], link: Link) -> None:

@@ -43,6 +43,7 @@ def test_modules_are_grouped_named_and_told_apart(flow):
     assert len({each.get_facecolor() for each in groups}) == 3
     texts = [text.get_text() for text in axes.texts]
     assert {"critic", "target_critic\nnot reached", "target_actor\nnot reached"} <= set(texts)
+    assert texts.count("weight\nbias") == 9  # three layers each
 
 
 def test_the_stop_is_drawn_once_and_gradients_are_arrows(flow):
