@@ -80,10 +80,9 @@ class Pass:
         return found
 
     def _hook(self, graph: graphs.Graph) -> None:
-        for bit, (node, leaf) in enumerate(graph.leaves):
-            if graph.wanted >> bit & 1:
-                # A hook of the node, not of the tensor: it sees also what reaches a parameter frozen meanwhile.
-                self._hooks.callback(node.register_prehook(partial(self._arrived, leaf)).remove)
+        for node, leaf in graph.leaves:
+            # A hook of the node, not of the tensor: it sees also what reaches a parameter frozen meanwhile.
+            self._hooks.callback(node.register_prehook(partial(self._arrived, leaf)).remove)
 
     def close(self) -> None:
         """The pass has ended, also by an error."""

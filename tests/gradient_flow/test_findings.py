@@ -177,3 +177,64 @@ def test_waste_offers_a_stop_only_where_nothing_trained_lies_behind():
     (finding,) = flow.findings()
     assert finding.modules == ("body",)
     assert "stop it at" in finding.message
+
+
+def test_what_is_held_at_a_rate_of_zero_is_not_moved_and_no_leak():
+    body, head = two_modules()
+    own = torch.optim.SGD(body.parameters(), lr=0.1)
+    both = torch.optim.SGD([{"params": head.parameters()}, {"params": body.parameters(), "lr": 0.0}], lr=0.1)
+    with GradientFlow(body=body, head=head) as flow:
+        for loss, optimizer in (
+            (head(body(torch.randn(5, 3))).mean(), both),
+            (body(torch.ones(1, 3)).exp().sum(), own),
+        ):
+            both.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert set(flow.steps[0].moved) == {"head"}
+    assert "leak" not in {each.kind for each in flow.findings()}
+
+
+def test_pretraining_by_one_optimizer_and_training_by_another_is_no_leak():
+    body, head = two_modules()
+    probe = nn.Linear(4, 2)
+    with GradientFlow(body=body, head=head, probe=probe) as flow:
+        train([body, probe], loss=lambda y: y.exp().mean())
+        train([body, head])
+    assert not flow.findings()
+
+
+def test_a_start_from_weights_trained_before_is_no_target_network():
+    body, head = two_modules()
+    teacher, probe = copy.deepcopy(body), nn.Linear(4, 2)
+    with GradientFlow(body=body, head=head, teacher=teacher, probe=probe) as flow:
+        train([teacher, probe])
+        body.load_state_dict(teacher.state_dict())
+        train([body, head])
+    assert not flow.findings()
+
+
+def test_another_losss_gradient_from_before_another_optimizers_step_is_stale():
+    body, head = two_modules()
+    first, second = (torch.optim.SGD(each.parameters(), lr=0.1) for each in (body, head))
+    with GradientFlow(body=body, head=head) as flow:
+        head(body(torch.randn(5, 3))).exp().mean().backward()
+        first.step()
+        head(body(torch.randn(5, 3)).detach()).square().mean().backward()
+        second.step()
+    (finding,) = flow.findings()
+    assert (finding.kind, finding.modules, finding.line) == ("stale_gradient", ("head",), flow.steps[1].line)
+
+
+def test_an_optimizer_that_moves_without_any_gradient_does_not_drift():
+    class Perturbs(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for each in self.param_groups[0]["params"]:
+                each += 0.1
+
+    body, _ = two_modules()
+    with GradientFlow(body=body) as flow:
+        Perturbs(body.parameters(), {}).step()
+    assert set(flow.steps[0].moved) == {"body"}
+    assert "drift" not in {each.kind for each in flow.findings()}

@@ -553,3 +553,31 @@ def test_modes_of_the_users_see_nothing_of_the_audit():
     plain = train()
     with GradientFlow(model=net()):
         assert train() == plain
+
+
+def test_what_reaches_a_parameter_frozen_meanwhile_is_not_in_its_gradient():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with GradientFlow(model=model) as flow:
+        model(X).sum().backward()
+        loss = model(X).exp().sum()
+        model.requires_grad_(False)
+        loss.backward()
+        model.requires_grad_(True)
+        optimizer.step()
+    first, second = flow.backwards
+    assert second.reached["model"] > 0
+    assert flow.steps[0].sources == {"model": (first,)}
+    assert [(each.kind, each.line) for each in flow.findings()] == [("waste", second.line)]
+
+
+def test_a_gradient_replaced_by_what_the_user_makes_of_it_is_not_thrown_away():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with GradientFlow(model=model) as flow:
+        model(X).sum().backward()
+        for each in model.parameters():
+            each.grad = 0.5 * each.grad
+        optimizer.step()
+    assert flow.steps[0].sources == {"model": (None,)}
+    assert not flow.findings()

@@ -36,5 +36,10 @@ def test_a_blend_is_a_move_towards_another_tensor(dtype):
         assert is_blend(before, torch.lerp(before, online, share), online)
     assert not is_blend(before, before - 0.1 * other, online)  # a gradient step
     assert not is_blend(before, 0.5 * before, online)  # a decay
+    assert not is_blend(before, torch.lerp(before, online, -0.5), online)  # away from it
+    assert not is_blend(before, torch.lerp(before, online, 2.0), online)  # beyond it
+    part = before.clone()
+    part[50:] = online[50:]
+    assert not is_blend(before, part, online)
     assert not is_blend(before, before.clamp(-0.5, 0.5), online)
     assert not is_blend(before, torch.zeros_like(before), before)
