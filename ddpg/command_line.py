@@ -44,6 +44,7 @@ RESUMABLE = (
     "total_steps",
     "device",
     "log_interval",
+    "audit",
     "evaluation.interval",
     "evaluation.episodes",
     "checkpoint.interval",

@@ -18,18 +18,18 @@ from ddpg.gradient_flow import GradientFlow
 _SHOWN = {"critic_loss": ("actor", "target_actor", "critic"), "actor_loss": ("actor", "critic")}
 
 
-def applied_gradients(flow: GradientFlow, agent: DDPG) -> dict[str, float]:
+_LOSSES = {DDPG.update_critic.__name__: "critic_loss", DDPG.update_actor.__name__: "actor_loss"}
+
+
+def applied_gradients(flow: GradientFlow) -> dict[str, float]:
     """The norm of the gradient that each loss's latest step applied to each module, after the stop or freeze.
 
-    Args:
-        flow: an audit of the agent's `modules()` around one update or more.
-        agent: the agent.
+    `flow` is an audit of an agent's `modules()` around one update or more.
     """
-    losses = {id(agent.critic_optimizer): "critic_loss", id(agent.actor_optimizer): "actor_loss"}
     return {
         f"gradient_flow/{loss}_to_{name}": step.applied.get(name, 0.0)
         for step in flow.steps
-        for loss in [losses[step.optimizer_id]]
+        for loss in [_LOSSES[step.place.function]]
         for name in _SHOWN[loss]
     }
 

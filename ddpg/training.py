@@ -158,13 +158,15 @@ class Training:
 
     def _audit_due(self) -> bool:
         """Whether this update is the first or the last of the run, and audits are wanted."""
-        return self.settings.audit and self.updates in (1, self._updates_until(self.settings.total_steps))
+        envs = self.settings.env.num_envs
+        last_step = -(-self.settings.total_steps // envs) * envs
+        return self.settings.audit and self.updates in (1, self._updates_until(last_step))
 
     def _measured_update(self, batch: Batch, telemetry: Telemetry) -> None:
         with GradientFlow(self.agent.modules(), trace=self._audit_due()) as flow:
             measurements = self.agent.update(batch)
         gap = {"values/target_actor_gap": self.agent.target_actor_gap(batch.observations)}
-        numbers = telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow, self.agent)})
+        numbers = telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
         if self._audit_due():
             telemetry.audit(self.step, flow)
         self._measure_next = False

@@ -20,7 +20,7 @@ def applied(updates=3, **options):
     with GradientFlow(agent.modules()) as flow:
         for seed in range(updates):
             agent.update(make_batch(seed=seed))
-    return applied_gradients(flow, agent)
+    return applied_gradients(flow)
 
 
 @pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
@@ -55,7 +55,7 @@ def test_the_norm_is_that_of_the_gradient():
     with GradientFlow(agent.modules()) as flow:
         agent.update_critic(make_batch())
     norm = get_total_norm([parameter.grad for parameter in agent.critic.parameters()]).item()
-    assert applied_gradients(flow, agent)[CRITIC + "critic"] == pytest.approx(norm)
+    assert applied_gradients(flow)[CRITIC + "critic"] == pytest.approx(norm)
 
 
 def test_an_audit_is_a_text_and_two_pictures(tmp_path, capsys):

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ddpg import DDPG, InputError, checkpoint
 from ddpg.settings import Settings
+from ddpg.telemetry import Telemetry
 from ddpg.training import DivergedError, Training
 
 SMALL = {
@@ -145,7 +146,9 @@ def test_what_a_run_leaves_behind(tmp_path):
 
 
 @pytest.mark.parametrize(("num_envs", "ratio"), [(1, 1), (3, 0.7)])
-def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(tmp_path, capsys, num_envs, ratio):
+def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(
+    tmp_path, capsys, monkeypatch, num_envs, ratio
+):
     settings = {"env__num_envs": num_envs, "gradient_steps_per_step": ratio, "log_interval": 1000}
     plain, _ = run(tmp_path / "plain", small(**settings))
     audited, _ = run(tmp_path / "audited", small(audit=True, **settings))
@@ -156,6 +159,12 @@ def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(tmp_pa
     for tag in ("audit/update_critic", "audit/update_actor"):
         first, last = (event.step for event in events.Images(tag))
         assert 50 < first < 55 < 195 < last <= 201
+    shown = []
+    monkeypatch.setattr(Telemetry, "audit", lambda self, step, flow: shown.append(step))
+    training, _ = run(tmp_path / "again", small(audit=True, **settings))
+    assert len(shown) == 2
+    assert training.updates == int((training.step - 50) * ratio)
+    assert shown[-1] == min(step for step in range(0, 250, num_envs) if int((step - 50) * ratio) == training.updates)
 
 
 def test_a_short_run_without_learning_still_ends_well(tmp_path):

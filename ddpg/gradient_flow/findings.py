@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, takewhile
 
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -15,7 +15,7 @@ def findings(record: Recorder, shared: frozenset[str]) -> list[Finding]:
     """What is wrong, worst first."""
     return [
         *_leaks(record, shared),
-        *_moved_targets(record),
+        *_moved_targets(record, shared),
         *_stale_gradients(record),
         *_dead_links(record),
         *_drifts(record),
@@ -34,31 +34,39 @@ def _leaks(record: Recorder, shared: frozenset[str]) -> Iterator[Finding]:
                     found[_specific(record, key)].append((key, one, other))
     for modules, cases in found.items():
         keys = {key for key, _, _ in cases}
-        _, *sides = cases[0]
-        # The optimizer for which these modules are the lesser part of its business is the one that should not.
-        culprit, owner = sorted(sides, key=lambda steps: (_share(steps, keys), _gradient_share(record, steps, keys)))
-        source = _fresh(culprit[0], cases[0][0])[0].backward
-        own = _fresh(owner[0], cases[0][0])[0].backward
-        assert source is not None and own is not None
-        place = _entrance(source, modules)
+        key, *sides = cases[0]
+        # Which of the two is not meant to is a judgement: the one for which these modules are more of a by-way.
+        culprit, owner = sorted(sides, key=lambda steps: _by_way(record, steps, key, keys), reverse=True)
+        source, own = _source(culprit[0], key), _source(owner[0], key)
+        place, other_place = _entrance(source, modules), _entrance(own, modules)
+        what = _subject(record, modules, keys)
+        if _feeds_trained(record, source, modules):
+            mend = (
+                f"Take its parameters out of that optimizer, or let them require no gradient at {place}; a stop there "
+                "would end the training of what lies behind."
+            )
+        else:
+            mend = (
+                f"Stop the gradient where {what} enters that loss, {place}: {modules[0]}(…).detach(), or take its "
+                "parameters out of that optimizer."
+            )
         yield _finding(
             "leak",
             modules,
             place,
-            f"{_list(modules)} {_is(modules)} trained by the loss at {own.place} ({owner[0].optimizer} at "
-            f"{owner[0].place}), yet {culprit[0].optimizer} at {culprit[0].place} moves it too, by the loss at "
-            f"{source.place}{_times(culprit)}. Stop the gradient where the module's output enters that loss, "
-            f"{place}: {modules[0]}(…).detach(), or take its parameters out of that optimizer. If both losses are "
-            f"meant to train it, say so: shared={modules}.",
+            f"{what} is trained by the loss at {own.place} ({owner[0].optimizer} at {owner[0].place}), yet "
+            f"{culprit[0].optimizer} at {culprit[0].place} moves it too, by the loss at {source.place}"
+            f"{_times(culprit)}. {mend} (If it is the loss at {own.place} that should not train it, the place is "
+            f"{other_place}; if both are meant to, say shared={modules}.)",
         )
 
 
-def _moved_targets(record: Recorder) -> Iterator[Finding]:
+def _moved_targets(record: Recorder, shared: frozenset[str]) -> Iterator[Finding]:
     """Modules that follow trained weights by copies, and that a step moves together with what it trains."""
     trained = {key for step in record.steps for key, state in step.parameters.items() if state.moved}
     found: dict[tuple[str, ...], list[tuple[Step, Contribution]]] = defaultdict(list)
     for key, writes in record.writes.items():
-        follows = all(write.source in trained for write in writes)
+        follows = all(write.source in trained for write in writes) and shared.isdisjoint(record.owners[key])
         for step in record.steps if follows else ():
             company = (
                 state.moved and other not in record.writes
@@ -77,10 +85,11 @@ def _moved_targets(record: Recorder) -> Iterator[Finding]:
             "leak",
             modules,
             place,
-            f"{_list(modules)} {_is(modules)} written outside any optimizer, as a copy of other weights, yet "
-            f"{step.optimizer} at {step.place} moves it too, by the loss at {contribution.backward.place}"
-            f"{_times({id(each): each for each, _ in cases})}. Stop the gradient where the module's output enters that "
-            f"loss, {place}: call it under torch.no_grad(), and take its parameters out of that optimizer.",
+            f"{_list(modules)} is written outside any optimizer, as a copy of other weights, yet {step.optimizer} at "
+            f"{step.place} moves it too, by the loss at {contribution.backward.place}"
+            f"{_times({id(each): each for each, _ in cases})}. Take its parameters out of that optimizer, and call it "
+            f"under torch.no_grad() at {place}. (If it is meant to be trained as well as copied, say "
+            f"shared={modules}.)",
         )
 
 
@@ -119,16 +128,21 @@ def _dead_links(record: Recorder) -> Iterator[Finding]:
         last = step.index
     found: dict[tuple[tuple[str, ...], Place], list[Step]] = defaultdict(list)
     for key, steps in optimizers.items():
-        if dead[key] and steps[0].holds:
+        if dead[key]:
             found[steps[0].holds, steps[0].place] += steps
     for (modules, place), steps in found.items():
+        if modules:
+            held = _list(modules)
+            mend = f"Look for a detach, no_grad, .data or .item() between {held} and the loss that should train it."
+        else:
+            held = "anything that it holds, which is none of the audited modules' parameters"
+            mend = "Was the optimizer made before the modules were copied, replaced or loaded? Then make it anew."
         yield _finding(
             "dead_link",
             modules,
             place,
-            f"{steps[0].optimizer} at {place} has nothing to apply: no backward pass before it reached "
-            f"{_list(modules)}{_times(steps)}. Look for a detach, no_grad, .data or .item() between {_list(modules)} "
-            "and the loss that should train it.",
+            f"{steps[0].optimizer} at {place} has nothing to apply: no backward pass before it reached {held}"
+            f"{_times(steps)}. {mend}",
         )
 
 
@@ -169,16 +183,31 @@ def _wastes(record: Recorder) -> Iterator[Finding]:
         backward, _ = cases[0]
         passes = sum(each.kind == kind for each in record.backwards)
         share = sum(each for _, each in cases) / len(cases)
-        # Where something that is trained lies behind the module, a stop would end its training.
-        stop = "" if _feeds_trained(record, backward, modules) else f", or stop it at {_entrance(backward, modules)}"
         yield _finding(
             "waste",
             modules,
             backward.place,
             f"the gradient that the loss at {backward.place} computes into {_list(modules)} is never applied "
-            f"({len(cases)} of {passes} passes): {share:.0%} of the pass's work, by operations. Let its parameters "
-            f"require no gradient during that forward pass, or name the others in backward(inputs=…){stop}.",
+            f"({len(cases)} of {passes} passes): {share:.0%} of the pass's work, by operations. "
+            f"{_why_wasted(backward, modules)} If it is not wanted, let {_list(modules)} require no gradient during "
+            f"that forward pass, or name the others in backward(inputs=…)"
+            # Where something that is trained lies behind the module, a stop would end its training.
+            + (
+                "." if _feeds_trained(record, backward, modules) else f", or stop it at {_entrance(backward, modules)}."
+            ),
         )
+
+
+def _why_wasted(backward: Backward, modules: tuple[str, ...]) -> str:
+    step = backward.next_step
+    if step is None:
+        return "No step has followed."
+    if set(modules) <= set(step.holds):
+        return (
+            f"{step.optimizer} at {step.place} holds it, but it was cleared before that step: zero_grad() belongs "
+            "before the backward pass."
+        )
+    return f"The step that followed, {step.place}, was of an optimizer that does not hold it."
 
 
 def _tracked_targets(record: Recorder) -> Iterator[Finding]:
@@ -240,6 +269,36 @@ def _phases(one: Sequence[Step], other: Sequence[Step]) -> bool:
     return first[-1].index < second[0].index and min(len(one), len(other)) >= _PHASE
 
 
+def _source(step: Step, key: str) -> Backward:
+    """The pass by which a step moved a parameter."""
+    backward = _fresh(step, key)[0].backward
+    assert backward is not None
+    return backward
+
+
+def _by_way(record: Recorder, steps: Sequence[Step], key: str, keys: set[str]) -> tuple[float, ...]:
+    """How much less these parameters are the business of one optimizer's loss than of another's.
+
+    First, whether the gradient passes through them to something else that is trained; then, whether the optimizer
+    moves anything else; how many other trained modules lie before them; how little they are of what it moves, and of
+    the gradient that it applies.
+    """
+    backward = _source(steps[0], key)
+    through = _feeds_trained(record, backward, _specific(record, key))
+    away = backward.away[backward.leaves.index(key)] if key in backward.leaves else 0
+    share = _share(steps, keys)
+    return through, share < 1, away, -share, -_gradient_share(record, steps, keys)
+
+
+def _subject(record: Recorder, modules: tuple[str, ...], keys: set[str]) -> str:
+    """What to call these parameters: their modules, or the part of one that has them all."""
+    if all({key for key, owners in record.owners.items() if name in owners} == keys for name in modules):
+        return _list(modules)
+    parts = list(takewhile(lambda same: len(set(same)) == 1, zip(*(key.split(".") for key in keys), strict=False)))
+    part = ".".join(same[0] for same in parts)
+    return f"{part} (of {_list(modules)})" if len(parts) > 1 else f"a part of {_list(modules)}"
+
+
 def _share(steps: Iterable[Step], keys: set[str]) -> float:
     """Of all that these steps moved, the share that are parameters with these keys."""
     moved = [(key, each.size) for step in steps for key, each in step.parameters.items() if each.moved]
@@ -296,8 +355,8 @@ def _feeds_trained(record: Recorder, backward: Backward, modules: tuple[str, ...
     through = 0
     for bit, key in enumerate(backward.leaves):
         through |= backward.beside[bit] if key is not None and _specific(record, key) == modules else 0
-    behind = [key for bit, key in enumerate(backward.leaves) if through >> bit & 1]
-    found = [backward.contributions.get(key) for key in behind if key is not None]
+    behind = [key for bit, key in enumerate(backward.leaves) if through >> bit & 1 and key is not None]
+    found = [backward.contributions.get(key) for key in behind if _specific(record, key) != modules]
     return any(each is not None and each.applied for each in found)
 
 
@@ -316,10 +375,6 @@ def _bytes_through(backward: Backward, keys: set[str]) -> int:
 
 def _list(names: Sequence[str]) -> str:
     return " and ".join(names)
-
-
-def _is(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _times(cases: Collection[object]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from torch import Tensor, nn
@@ -73,8 +74,11 @@ class GradientFlow:
         if self._state != "new":
             raise RuntimeError("an audit records once: make a new GradientFlow for every with.")
         self._state = "open"
-        self._record.open()
-        interception.watch(self._record)
+        with ExitStack() as undo:
+            undo.callback(self._record.close)
+            self._record.open()
+            interception.watch(self._record)
+            undo.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -141,10 +145,11 @@ class GradientFlow:
         Raises:
             AssertionError: with the table, if not.
         """
+        __tracebackhide__ = True
         exactly = {only} if isinstance(only, str) else set(only or ())
         self._names({*modules, *exactly})
         moved = {name for step in self.steps for name in step.moved}
-        for name in self._record.modules:
+        for name in self._record.names:
             self._require(name in moved or name not in {*modules, *exactly}, f"no step moved {name}.")
             self._require(
                 only is None or name not in moved or name in exactly,
@@ -158,6 +163,7 @@ class GradientFlow:
         Raises:
             AssertionError: with the table, if it has.
         """
+        __tracebackhide__ = True
         self._names(modules)
         written = {name for key, writes in self._record.writes.items() if writes for name in self._record.owners[key]}
         for name in modules:
@@ -175,6 +181,7 @@ class GradientFlow:
         Raises:
             AssertionError: with the table, if none did.
         """
+        __tracebackhide__ = True
         self._names(modules)
         passes = [each for each in self.backwards if by is None or _is_by(each, by)]
         where = _called(by)
@@ -184,6 +191,7 @@ class GradientFlow:
             self._require(reached, f"no backward pass{where} reached {name}.")
 
     def _require(self, condition: bool, message: str, module: str = "") -> None:
+        __tracebackhide__ = True
         if not condition:
             crossings = [
                 f"\n{module} entered the loss of {each.place} at {crossing.place}: {' ← '.join(crossing.path)}"
@@ -194,8 +202,8 @@ class GradientFlow:
 
     def _names(self, names: Collection[str]) -> None:
         for name in names:
-            if name not in self._record.modules:
-                raise ValueError(f"{name}: the audit has no such module; it has {_listed(self._record.modules)}.")
+            if name not in self._record.names:
+                raise ValueError(f"{name}: the audit has no such module; it has {_listed(self._record.names)}.")
 
 
 def _is_by(backward: Backward, by: Tensor | str) -> bool:

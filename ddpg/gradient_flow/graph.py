@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -27,6 +27,7 @@ class Graph:
         bytes_by_reach: bytes of saved tensors, parameters not counted, by what their node leads to.
         work_by_reach: floating-point operations of the gradients that this pass computes, likewise; an estimate.
         beside: for each leaf, what the operations that use it lead to: itself and all that feeds them.
+        away: for each leaf, through how many other owners' operations at most the gradient comes to it.
         reach: for each node, the leaves that it leads to.
         wanted: of the leaves, those that this pass computes a gradient for.
     """
@@ -36,6 +37,7 @@ class Graph:
     bytes_by_reach: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     work_by_reach: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     beside: list[int] = field(default_factory=list)
+    away: list[int] = field(default_factory=list)
     reach: dict[Node, int] = field(default_factory=dict)
     wanted: int = 0
 
@@ -58,8 +60,13 @@ def edges_of(tensors: Iterable[Tensor | GradientEdge]) -> list[GradientEdge]:
     ]
 
 
-def read(roots: Sequence[GradientEdge], inputs: Sequence[GradientEdge]) -> Graph:
-    """The graph behind `roots`; where there are `inputs`, only what leads to them is computed."""
+def read(
+    roots: Sequence[GradientEdge], inputs: Sequence[GradientEdge], owner: Callable[[Tensor], object] = id
+) -> Graph:
+    """The graph behind `roots`; where there are `inputs`, only what leads to them is computed.
+
+    `owner` says which module a leaf belongs to.
+    """
     graph = Graph()
     order = _sorted(edge.node for edge in roots)
     graph.nodes = [node for node in reversed(order) if not is_leaf(node)]
@@ -89,7 +96,26 @@ def read(roots: Sequence[GradientEdge], inputs: Sequence[GradientEdge]) -> Graph
                 graph.work_by_reach[reach[child] & graph.wanted] += work
         if not is_leaf(node):
             graph.bytes_by_reach[reach[node]] += _bytes_held(node, parameters, counted)
+    graph.away = _away(order, views, [owner(leaf) for _, leaf in graph.leaves])
     return graph
+
+
+def _away(order: Sequence[Node], views: Mapping[Node, int], owners: Sequence[object]) -> list[int]:
+    """For each leaf, through how many other owners' operations at most the gradient comes to it."""
+    passed: dict[Node, tuple[int, object]] = {}  # owners passed on the way to a node, and the latest
+    away = [0] * len(owners)
+    for node in reversed(order):
+        count, latest = passed.get(node, (0, None))
+        children = [child for child, _ in node.next_functions if child is not None]
+        used = {owners[views[child]] for child in children if child in views} - {latest}
+        if node not in views and used:
+            count, latest = count + 1, used.pop()
+        for child in children:
+            if child in views:
+                away[views[child]] = max(away[views[child]], count - 1)
+            else:
+                passed[child] = max(passed.get(child, (0, None)), (count, latest), key=lambda each: each[0])
+    return away
 
 
 def is_leaf(node: Node) -> bool:

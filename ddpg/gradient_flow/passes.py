@@ -40,7 +40,7 @@ class Pass:
         self._arrivals: list[Tensor] = []
         self._alone: set[str] = set()  # keys of leaves that had no gradient before this pass
         roots = graphs.edges_of(outputs)
-        graph = graphs.read(roots, graphs.edges_of(inputs))
+        graph = graphs.read(roots, graphs.edges_of(inputs), self._involved)
         names = frozenset(graphs.name_of(node) for node in graph.nodes)
         involved = frozenset(self._involved(leaf) for _, leaf in graph.leaves)
         stack = call_stack()
@@ -55,13 +55,14 @@ class Pass:
             bytes_by_reach=dict(graph.bytes_by_reach),
             work_by_reach=dict(graph.work_by_reach),
             beside=graph.beside,
+            away=graph.away,
         )
         recorder.backwards.append(self.entry)
         recorder.share(self.entry)
         if recorder.tracer is not None:
-            self.entry.crossings = recorder.tracer.crossings(roots, self._named_leaves(graph))
+            self.entry.crossings = recorder.tracer.crossings(roots, self._named_leaves(graph), graph)
             by_node = {node: self.entry.leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
-            self.entry.diagram = Diagram.of(recorder.modules, graph, by_node, recorder.tracer.operation)
+            self.entry.diagram = Diagram.of(recorder.names, graph, by_node, recorder.tracer.operation)
         if accumulate:
             self._hook(graph)
 
@@ -96,7 +97,7 @@ class Pass:
             for name, qualified in each.names.items() if each.key in self.entry.contributions else ():
                 norms[name].append(self.entry.contributions[each.key].norm)
                 parameters[name].append(qualified)
-        for name in self._recorder.modules:
+        for name in self._recorder.names:
             if name in norms:
                 self.entry.reached[name] = math.hypot(*norms[name])
                 self.entry.parameters[name] = tuple(parameters[name])

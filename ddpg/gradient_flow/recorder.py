@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
@@ -57,6 +58,7 @@ class Recorder:
     """
 
     def __init__(self, modules: Mapping[str, nn.Module], trace: bool) -> None:
+        self.names = list(modules)
         self.modules = dict(modules)
         self.backwards: list[Backward] = []
         self.steps: list[Step] = []
@@ -68,6 +70,7 @@ class Recorder:
         self.origins = Origins(before_dropping=self._observe_writes)
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the named modules
         self._numbers = itertools.count()
+        self._optimizers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self._keys: dict[int, tuple[str, Tensor]] = {}
         self._taken: dict[str, int] = defaultdict(int)
         self._weights: dict[str, Tensor] = {}
@@ -88,7 +91,7 @@ class Recorder:
         with aside():
             self._observe_writes()
             self.held = self.held_by_optimizers()
-        self.modules = dict.fromkeys(self.modules, nn.Module())
+        self.modules = {}
         self._weights.clear()
         self._keys.clear()
         self._latest.clear()
@@ -155,7 +158,9 @@ class Recorder:
                 self._open_steps.append(_OpenStep(outer.step, optimizer, frame, {}, {}, outer))
                 return
             self._observe_writes(named)
-            step = Step(self.next_index(), caller(), type(optimizer).__name__, id(optimizer), _settings(optimizer))
+            step = Step(
+                self.next_index(), caller(), type(optimizer).__name__, self._number(optimizer), _settings(optimizer)
+            )
             opened = _OpenStep(step, optimizer, frame, {}, {}, None)
             self._hold(opened, held, named)
             self._open_steps.append(opened)
@@ -163,6 +168,12 @@ class Recorder:
                 if backward.next_step is not None:
                     break
                 backward.next_step = step
+
+    def _number(self, optimizer: Optimizer) -> int:
+        """What tells an optimizer from others, also from those made where an earlier one had been."""
+        if optimizer not in self._optimizers:
+            self._optimizers[optimizer] = next(self._numbers)
+        return self._optimizers[optimizer]
 
     def after_step(self, optimizer: Optimizer) -> None:
         """An optimizer has stepped."""
@@ -187,7 +198,7 @@ class Recorder:
             state.gradient = None if tensor.grad is None else norm([tensor.grad])
             opened.step.parameters[self.key_of(tensor, named)] = state
         names = {name for key in opened.step.parameters for name in self.owners.get(key, ())}
-        opened.step.holds = tuple(name for name in self.modules if name in names)
+        opened.step.holds = tuple(name for name in self.names if name in names)
 
     def _finish(self, opened: _OpenStep) -> None:
         step, named = opened.step, self.named()
@@ -209,7 +220,7 @@ class Recorder:
                 applied[name].append(state.gradient or 0.0)
                 if state.gradient is not None and state.contributions:
                     sources[name] |= {id(each.backward): each.backward for each in state.contributions}
-        for name in self.modules:
+        for name in self.names:
             changes = [change for key, change in changed.items() if name in named[key].names]
             if changes:
                 step.moved[name] = norm(changes)
@@ -307,7 +318,7 @@ class Recorder:
     def share(self, entry: Backward) -> None:
         """What is equal in one pass after another is kept once."""
         latest = self._latest.get(entry.kind)
-        for name in ("leaves", "beside", "bytes_by_reach", "work_by_reach", "stack"):
+        for name in ("leaves", "beside", "away", "bytes_by_reach", "work_by_reach", "stack"):
             if latest is not None and getattr(latest, name) == getattr(entry, name):
                 setattr(entry, name, getattr(latest, name))
         self._latest[entry.kind] = entry

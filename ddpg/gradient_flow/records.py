@@ -106,6 +106,8 @@ class Backward:
         crossings: with tracing, for each module in the graph, where its output entered the loss.
         diagram: with tracing, the graph as it is drawn.
         next_step: the optimizer step that came after it, if one did.
+
+    What else there is serves the findings.
     """
 
     index: int
@@ -125,6 +127,7 @@ class Backward:
     bytes_by_reach: Mapping[int, int] = field(default_factory=dict)
     work_by_reach: Mapping[int, float] = field(default_factory=dict)
     beside: list[int] = field(default_factory=list)
+    away: list[int] = field(default_factory=list)  # for each leaf, how many other modules lie before it
 
     def graph_keys(self) -> list[str]:
         """Keys of the parameters in the graph, and in graphs that a detach cut off from it."""

@@ -1,5 +1,6 @@
 """An audit as text."""
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -7,11 +8,12 @@ from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Finding, Step
 
 _NOTHING = "·"
+_WIDTH = 100
 
 
 def table(record: Recorder, findings: Sequence[Finding]) -> str:
     """Backward passes, steps and findings; what repeats is one line, with its latest numbers."""
-    names = list(record.modules)
+    names = record.names
     losses: dict[tuple[object, ...], list[Backward]] = defaultdict(list)
     for backward in record.backwards:
         losses[backward.kind].append(backward)
@@ -20,12 +22,13 @@ def table(record: Recorder, findings: Sequence[Finding]) -> str:
         steps[step.place, step.optimizer, step.holds].append(step)
     numbers = {kind: position for position, kind in enumerate(losses, 1)}
 
-    rows = [["", "backward pass", "loss", *names, "held by the graph"]]
+    rows = [["", "backward pass", "loss", *names, "held"]]
     for kind, passes in losses.items():
         last = passes[-1]
         cells = [f"{last.reached[name]:.3g}" if name in last.reached else _NOTHING for name in names]
         loss = "" if last.loss is None else f"{last.loss:.4g}"
-        where = f"{last.place} {last.place.function}{_count(passes)}"
+        function = "" if last.place.function.startswith("<") else f" {last.place.function}"
+        where = f"{last.place}{function}{_count(passes)}"
         rows.append([f"{numbers[kind]}", where, loss, *cells, _size(last.bytes)])
     lines = _aligned(rows)
     for kind, passes in losses.items():
@@ -33,33 +36,35 @@ def table(record: Recorder, findings: Sequence[Finding]) -> str:
             for crossing in crossings:
                 lines.append(f"{numbers[kind]}  {name} enters at {crossing.place}: {' ← '.join(_short(crossing.path))}")
 
-    rows = [["", "step", "", *names, ""]]
+    rows = [["", "step", *names]]
     for same in steps.values():
         last_step = same[-1]
         where = f"{last_step.place} {last_step.optimizer}{_count(same)}"
-        rows.append(["", where, "", *(_effect(last_step, name, numbers) for name in names), ""])
+        reached = {name for each in record.backwards if each.next_step is last_step for name in each.reached}
+        rows.append(["", where, *(_effect(last_step, name, numbers, reached) for name in names)])
     lines += ["", *_aligned(rows)]
 
     lines += ["", f"{len(findings)} finding{'s' if len(findings) != 1 else ''}"]
-    lines += [f"- {finding}" for finding in findings]
+    for finding in findings:
+        lines += textwrap.wrap(f"- {finding}", _WIDTH, subsequent_indent="  ", break_long_words=False)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _effect(step: Step, name: str, numbers: dict[tuple[object, ...], int]) -> str:
+def _effect(step: Step, name: str, numbers: dict[tuple[object, ...], int], reached: set[str]) -> str:
     """What a step did to a module, and by which passes."""
     if name not in step.holds:
         return f"moved {step.moved[name]:.3g}, not held" if name in step.moved else _NOTHING
     if name in step.moved and not step.applied[name]:
         return f"drifted {step.moved[name]:.3g}"
     if name not in step.sources:
-        return "held, not reached"
+        return "held, cleared" if name in reached else "held, not reached"
     origins = ["?" if each is None else str(numbers[each.kind]) for each in step.sources[name]]
     effect = f"moved {step.moved[name]:.3g}" if name in step.moved else "not moved"
     return f"{effect} ← {', '.join(dict.fromkeys(origins))}"
 
 
 def _short(path: Sequence[str]) -> Sequence[str]:
-    return path if len(path) <= 9 else (*path[:4], "…", *path[-4:])
+    return path if len(path) <= 6 else (*path[:2], "…", *path[-3:])
 
 
 def _count(same: Sequence[object]) -> str:

@@ -54,7 +54,7 @@ class Tracer(TorchFunctionMode):
     def open(self) -> None:
         """Follow from here on."""
         self._families: dict[str, _Family] = {}
-        self._parameters: dict[int, str] = {}
+        self._parameters: dict[int, tuple[str, Tensor]] = {}
         for name, module in self._modules.items():
             inner = {id(each): f"{name}.{path}".rstrip(".") for path, each in module.named_modules()}
             inner = {key: path.replace("._orig_mod", "") for key, path in inner.items()}
@@ -75,6 +75,7 @@ class Tracer(TorchFunctionMode):
         self._unrecorded = WeakTensorKeyDictionary()
         self._modules = {}
         self._families = {}
+        self._parameters = {}
 
     def call(self, module: nn.Module) -> None:
         """A module is called."""
@@ -121,10 +122,10 @@ class Tracer(TorchFunctionMode):
                 self._note(_name(function), list(_tensors(arguments)), made, grad_mode)
 
     def crossings(
-        self, roots: Sequence[GradientEdge], leaves: Mapping[str, set[int]]
+        self, roots: Sequence[GradientEdge], leaves: Mapping[str, set[int]], graph: graphs.Graph
     ) -> dict[str, tuple[Crossing, ...]]:
         """For each named module, where its output enters the loss; `leaves` are the ids of its parameters."""
-        return {name: tuple(self._crossings(roots, name, ids)) for name, ids in leaves.items()}
+        return {name: tuple(self._crossings(roots, name, ids, graph)) for name, ids in leaves.items()}
 
     def operation(self, node: Node) -> Operation:
         """What made a node of the graph."""
@@ -136,9 +137,13 @@ class Tracer(TorchFunctionMode):
         operation: Operation = found
         return operation
 
-    def _crossings(self, roots: Sequence[GradientEdge], name: str, leaves: set[int]) -> Iterator[Crossing]:
+    def _crossings(
+        self, roots: Sequence[GradientEdge], name: str, leaves: set[int], graph: graphs.Graph
+    ) -> Iterator[Crossing]:
+        own = sum(1 << bit for bit, (_, leaf) in enumerate(graph.leaves) if id(leaf) in leaves)
         places: set[Place] = set()
         queue: deque[tuple[Node, tuple[str, ...]]] = deque((edge.node, ()) for edge in roots)
+        queue = deque((node, path) for node, path in queue if graph.reach[node] & own)
         seen = {node for node, _ in queue}
         while queue:
             node, path = queue.popleft()
@@ -146,7 +151,8 @@ class Tracer(TorchFunctionMode):
             call = operation.call_of(name)
             label = operation.label if operation.label != operation.name else graphs.name_of(node)
             path = path if path and path[-1] == label else (*path, label)
-            children = [child for child, _ in node.next_functions if child is not None]
+            # Only what leads to the module's own parameters: it may also have been called with others in their place.
+            children = [child for child, _ in node.next_functions if child is not None and graph.reach[child] & own]
             if call is not None or any(_leads_to(child, leaves) for child in children):
                 calls = [call] if call is not None else operation.calls  # by itself, or in some other module's code
                 place = calls[0].place if calls else operation.place
@@ -218,16 +224,16 @@ class Tracer(TorchFunctionMode):
     def _named(self, tensor: Tensor) -> str:
         """What the modules call a parameter; empty if it is none of theirs."""
         if id(tensor) not in self._parameters:
+            if not isinstance(tensor, nn.Parameter):
+                return ""
             names = (
                 f"{name}.{inner}".replace("_orig_mod.", "")
                 for name, module in self._modules.items()
                 for inner, each in module.named_parameters(remove_duplicate=False)
                 if each is tensor
             )
-            if not isinstance(tensor, nn.Parameter):
-                return ""
-            self._parameters[id(tensor)] = next(names, "")
-        return self._parameters[id(tensor)]
+            self._parameters[id(tensor)] = next(names, ""), tensor
+        return self._parameters[id(tensor)][0]
 
 
 def _notes(node: Node) -> dict[str, Any]:

@@ -238,3 +238,112 @@ def test_an_optimizer_that_moves_without_any_gradient_does_not_drift():
         Perturbs(body.parameters(), {}).step()
     assert set(flow.steps[0].moved) == {"body"}
     assert "drift" not in {each.kind for each in flow.findings()}
+
+
+WIDTHS = [2, 8, 64]
+
+
+def leaks(flow):
+    return [(each.modules, each.line) for each in flow.findings() if each.kind == "leak"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_blame_does_not_hang_on_sizes_where_the_gradient_passes_through(width):
+    """Twin critics in one optimizer; the actor's holds one of them too."""
+    torch.manual_seed(0)
+    actor = nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, 1))
+    one, other = nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 1))
+    critic_optimizer = torch.optim.SGD([*one.parameters(), *other.parameters()], lr=0.1)
+    actor_optimizer = torch.optim.SGD([*actor.parameters(), *one.parameters()], lr=0.1)
+    with GradientFlow(actor=actor, one=one, other=other, trace=True) as flow:
+        for _ in range(3):
+            x = torch.randn(5, 3)
+            critic_optimizer.zero_grad()
+            pair = torch.cat((x, torch.randn(5, 1)), -1)
+            (one(pair).square().mean() + other(pair).square().mean()).backward()
+            critic_optimizer.step()
+            actor_optimizer.zero_grad()
+            value = one(torch.cat((x, actor(x)), -1))
+            (-value).mean().backward()
+            actor_optimizer.step()
+    place = flow.backwards[1].crossings["one"][0].place
+    assert leaks(flow) == [(("one",), place.line)]
+    message = next(each.message for each in flow.findings() if each.kind == "leak")
+    assert "a stop there would end the training of what lies behind" in message
+    assert ".detach()" not in message
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_blame_goes_to_the_loss_that_comes_by_another_module(width):
+    """An encoder trained by the critic's loss; the actor's optimizer holds it too."""
+    torch.manual_seed(0)
+    encoder, critic = nn.Linear(3, 4), nn.Linear(5, 1)
+    actor = nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 1))
+    critic_optimizer = torch.optim.SGD([*encoder.parameters(), *critic.parameters()], lr=0.1)
+    actor_optimizer = torch.optim.SGD([*actor.parameters(), *encoder.parameters()], lr=0.1)
+    with GradientFlow(encoder=encoder, actor=actor, critic=critic, trace=True) as flow:
+        for _ in range(3):
+            x = torch.randn(5, 3)
+            critic_optimizer.zero_grad()
+            critic(torch.cat((encoder(x), torch.randn(5, 1)), -1)).square().mean().backward()
+            critic_optimizer.step()
+            actor_optimizer.zero_grad()
+            features = encoder(x)
+            (-critic(torch.cat((features, actor(features)), -1))).mean().backward()
+            actor_optimizer.step()
+    assert leaks(flow) == [(("encoder",), flow.backwards[1].crossings["encoder"][0].place.line)]
+
+
+def test_a_leak_of_a_part_names_the_part():
+    trunk = nn.Linear(3, 4)
+    one, two = nn.Sequential(trunk, nn.Linear(4, 1)), nn.Sequential(trunk, nn.Linear(4, 2))
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (one, two)]
+    with GradientFlow(one=one, two=two) as flow:
+        for _ in range(3):
+            for module, optimizer in zip((one, two), optimizers, strict=True):
+                optimizer.zero_grad()
+                module(torch.randn(5, 3)).square().mean().backward()
+                optimizer.step()
+    (finding,) = flow.findings()
+    assert finding.modules == ("one", "two")
+    assert finding.message.startswith("one.0 (of one and two) is trained by the loss at ")
+
+
+def test_an_optimizer_of_an_older_copy_holds_nothing():
+    body, _ = two_modules()
+    optimizer = torch.optim.SGD(body.parameters(), lr=0.1)
+    body = copy.deepcopy(body)
+    with GradientFlow(body=body) as flow:
+        for _ in range(2):
+            optimizer.zero_grad()
+            body(torch.randn(5, 3)).mean().backward()
+            optimizer.step()
+    (dead,) = (each for each in flow.findings() if each.kind == "dead_link")
+    assert dead.modules == ()
+    assert "none of the audited modules' parameters" in dead.message
+
+
+def test_waste_says_why_nothing_was_applied():
+    body, head = two_modules()
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.1)
+    with GradientFlow(body=body) as flow:
+        head(body(torch.randn(5, 3))).mean().backward()
+        optimizer.zero_grad()
+        optimizer.step()
+    assert "holds it, but it was cleared before that step: zero_grad()" in flow.findings()[0].message
+    with GradientFlow(body=body) as flow:
+        head(body(torch.randn(5, 3))).mean().backward()
+    assert "No step has followed." in flow.findings()[0].message
+    assert "held, cleared" not in str(flow)
+
+
+def test_a_module_called_with_other_weights_does_not_enter_there():
+    encoder = nn.Linear(3, 4)
+    frozen = {name: each.detach() for name, each in encoder.named_parameters()}
+    with GradientFlow(encoder=encoder, trace=True) as flow:
+        x = torch.randn(5, 3).requires_grad_()
+        other = torch.func.functional_call(encoder, frozen, (x,))
+        own = encoder(x)
+        (other + own).sum().backward()
+    (crossing,) = flow.backwards[0].crossings["encoder"]
+    assert crossing.place.line == flow.backwards[0].line - 1
