@@ -8,7 +8,7 @@ leak: a module is moved by the steps of two optimizers on different losses, or b
     what is declared as `shared`.
 stale_gradient: a step applies what a pass left before an earlier step, if a later pass has added to it and either is
     another loss's, or that earlier step has applied it already. Accumulation over several passes is none.
-dead_link: an optimizer steps, has never anything to apply, and no pass since the step before reached what it holds.
+dead_link: an optimizer steps, never has anything to apply, and no pass since the step before reached what it holds.
 drift: a step moves a module whose gradient is all zeros (momentum, weight decay).
 waste: a gradient was computed and no step applied it. What `torch.autograd.grad` returns is the caller's and no waste.
 tracked_target: a loss's graph leads to parameters of a module that no optimizer holds and that nobody trains by hand.
