@@ -277,7 +277,7 @@ def test_blame_does_not_hang_on_sizes_where_the_gradient_passes_through(width):
 def test_blame_goes_to_the_loss_that_comes_by_another_module(width):
     """An encoder trained by the critic's loss; the actor's optimizer holds it too."""
     torch.manual_seed(0)
-    encoder, critic = nn.Linear(3, 4), nn.Linear(5, 1)
+    encoder, critic = nn.Linear(3, 4), nn.Sequential(nn.Linear(5, 32), nn.Tanh(), nn.Linear(32, 1))
     actor = nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 1))
     critic_optimizer = torch.optim.SGD([*encoder.parameters(), *critic.parameters()], lr=0.1)
     actor_optimizer = torch.optim.SGD([*actor.parameters(), *encoder.parameters()], lr=0.1)
@@ -331,6 +331,7 @@ def test_waste_says_why_nothing_was_applied():
         optimizer.zero_grad()
         optimizer.step()
     assert "holds it, but it was cleared before that step: zero_grad()" in flow.findings()[0].message
+    assert "held, cleared" in str(flow)
     with GradientFlow(body=body) as flow:
         head(body(torch.randn(5, 3))).mean().backward()
     assert "No step has followed." in flow.findings()[0].message
