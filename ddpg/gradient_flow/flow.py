@@ -45,18 +45,18 @@ class GradientFlow:
 
     def __init__(
         self,
-        modules: Mapping[str, nn.Module] | None = None,
+        modules: Mapping[str, nn.Module] | nn.ModuleDict | None = None,
         /,
         *,
         trace: bool = False,
         shared: str | Collection[str] = (),
         **named: nn.Module,
     ) -> None:
-        if not isinstance(modules or {}, Mapping):
+        if modules is not None and not isinstance(modules, (Mapping, nn.ModuleDict)):
             raise TypeError(f"a {type(modules).__name__} gives modules no names: pass them by keyword, or in a dict.")
         if not isinstance(trace, bool) or isinstance(shared, nn.Module):
             raise TypeError("trace and shared are GradientFlow's own arguments: pass a module of that name in a dict.")
-        everything = {**(modules or {}), **named}
+        everything = {**dict((modules or {}).items()), **named}
         for name, module in everything.items():
             if not isinstance(module, nn.Module):
                 raise TypeError(

@@ -65,10 +65,14 @@ def is_zero(tensor: Tensor) -> bool:
 
 def differ(one: Tensor, other: Tensor) -> bool:
     """Whether any value differs; NaN equals NaN."""
+    one, other = dense(one), dense(other)
     if torch.equal(one, other):
         return False
-    one, other = dense(one), dense(other)
-    return not bool(one.isnan().any()) or not bool(((one == other) | (one.isnan() & other.isnan())).all())
+    return (
+        one.shape != other.shape
+        or not bool(one.isnan().any())
+        or not bool(((one == other) | (one.isnan() & other.isnan())).all())
+    )
 
 
 def is_blend(before: Tensor, now: Tensor, source: Tensor) -> bool:

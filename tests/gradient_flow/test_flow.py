@@ -83,6 +83,7 @@ def test_a_write_outside_any_step_is_no_step_and_not_untouched():
 
 def test_modules_by_keyword_by_dict_or_both():
     one, two = nn.Linear(1, 1), nn.Linear(1, 1)
+    assert GradientFlow(nn.ModuleDict({"one": one}))
     with GradientFlow({"trace": one}, two=two) as flow:
         (one(torch.ones(1)) + two(torch.ones(1))).sum().backward()
     assert flow.backwards[0].reached.keys() == {"trace", "two"}

@@ -22,9 +22,13 @@ def test_zero():
     assert not is_zero(torch.tensor([0.0, 1e-45])) and not is_zero(torch.tensor([float("nan")])) and not is_zero(SPARSE)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
 def test_difference():
     nan = torch.tensor([1.0, float("nan")])
     assert not differ(nan, nan.clone())
+    csr = torch.eye(2).to_sparse_csr()
+    assert not differ(csr, csr.clone()) and differ(csr, 2 * csr)
+    assert not differ(SPARSE, SPARSE.clone()) and differ(SPARSE, 2 * SPARSE)
     assert differ(nan, torch.tensor([1.0, 1.0])) and differ(nan, torch.tensor([2.0, float("nan")]))
 
 
