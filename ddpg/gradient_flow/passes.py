@@ -46,6 +46,7 @@ class Pass:
         stack = call_stack()
         self.entry = Backward(
             recorder.next_index(),
+            stack[0],
             stack,
             _value(outputs),
             bytes=graph.bytes(),

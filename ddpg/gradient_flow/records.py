@@ -92,12 +92,29 @@ class Operation:
         return self.module if self.module and (self.parameters or "." in self.module) else self.name
 
 
+class _Called:
+    """Something that a line of the user's called."""
+
+    place: Place
+
+    @property
+    def file(self) -> str:
+        """The file that called it."""
+        return self.place.file
+
+    @property
+    def line(self) -> int:
+        """The line that called it."""
+        return self.place.line
+
+
 @dataclass(eq=False)
-class Backward:
+class Backward(_Called):
     """One backward pass.
 
     Attributes:
         index: its place among all passes and steps of the audit.
+        place: the user's line that called it; `file` and `line` give its parts.
         stack: the user's calls that led to it, innermost first.
         loss: the value; None if it was not a single number.
         reached: for each module that got a gradient, the norm of what this pass contributed.
@@ -111,6 +128,7 @@ class Backward:
     """
 
     index: int
+    place: Place
     stack: tuple[Place, ...]
     loss: float | None
     bytes: int = 0
@@ -135,21 +153,6 @@ class Backward:
         behind = [key for operations in cut_off for each in operations for key in each.parameters]
         return [key for key in self.leaves if key is not None] + behind
 
-    @property
-    def place(self) -> Place:
-        """The line that called it."""
-        return self.stack[0]
-
-    @property
-    def file(self) -> str:
-        """The file that called it."""
-        return self.place.file
-
-    @property
-    def line(self) -> int:
-        """The line that called it."""
-        return self.place.line
-
 
 @dataclass
 class ParameterStep:
@@ -171,12 +174,12 @@ class Write:
 
 
 @dataclass(eq=False)
-class Step:
+class Step(_Called):
     """One optimizer step.
 
     Attributes:
         index: its place among all passes and steps of the audit.
-        place: the user's line that called it.
+        place: the user's line that called it; `file` and `line` give its parts.
         optimizer: the class's name.
         holds: the modules that the optimizer holds, in part or whole.
         moved: for each module that really moved, the norm of its change.
@@ -195,16 +198,6 @@ class Step:
     applied: dict[str, float] = field(default_factory=dict)
     sources: dict[str, tuple[Backward | None, ...]] = field(default_factory=dict)
     parameters: dict[str, ParameterStep] = field(default_factory=dict)  # by key; those of unnamed modules too
-
-    @property
-    def file(self) -> str:
-        """The file that called it."""
-        return self.place.file
-
-    @property
-    def line(self) -> int:
-        """The line that called it."""
-        return self.place.line
 
 
 @dataclass(frozen=True)
