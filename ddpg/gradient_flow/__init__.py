@@ -11,7 +11,8 @@ stale_gradient: a step applies what a pass left before an earlier step, if a lat
 dead_link: an optimizer steps, never has anything to apply, and no pass since the step before reached what it holds.
 drift: a step moves a module whose gradient is all zeros (momentum, weight decay).
 waste: a gradient was computed and no step applied it. What `torch.autograd.grad` returns is the caller's and no waste.
-tracked_target: a loss's graph leads to parameters of a module that no optimizer holds and that nobody trains by hand.
+tracked_target: a loss's graph, or one that a detach cut off from it, leads to parameters of a module that no optimizer
+    holds and that nobody trains by hand.
 """
 
 from ddpg.gradient_flow.flow import GradientFlow

@@ -67,7 +67,7 @@ class Recorder:
         self.held: set[str] = set()
         self.tracer = Tracer(self.modules) if trace else None
         self._events = 0
-        self.origins = Origins(before_dropping=self._observe_writes)
+        self.origins = Origins(before_dropping=self._before_dropping)
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the named modules
         self._numbers = itertools.count()
         self._optimizers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
@@ -96,7 +96,7 @@ class Recorder:
         self._keys.clear()
         self._latest.clear()
         self._open_steps.clear()
-        self.origins = Origins(before_dropping=self._observe_writes)
+        self.origins = Origins(before_dropping=self._before_dropping)
 
     def held_by_optimizers(self) -> set[str]:
         """Keys of the parameters that optimizers hold: those that stepped, and where it matters any that exist."""
@@ -314,6 +314,10 @@ class Recorder:
                 self.writes[name].append(Write(self._events, source))
                 if source is None:
                     self.origins.applied_by_hand(named[key].tensor, self._events)
+
+    def _before_dropping(self) -> None:
+        if not self._open_steps:  # what changes in the midst of a step is the step's doing
+            self._observe_writes()
 
     def share(self, entry: Backward) -> None:
         """What is equal in one pass after another is kept once."""

@@ -581,3 +581,23 @@ def test_a_gradient_replaced_by_what_the_user_makes_of_it_is_not_thrown_away():
         optimizer.step()
     assert flow.steps[0].sources == {"model": (None,)}
     assert not flow.findings()
+
+
+def test_a_closure_that_clears_another_modules_gradient_does_not_cut_the_step_in_two():
+    model, other = net(), net()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(X).square().mean()
+        loss.backward()
+        other.zero_grad()
+        other(X).sum().backward()  # and never applied
+        return loss
+
+    before = torch.cat([each.flatten() for each in weights(model)])
+    with GradientFlow(model=model, other=other) as flow:
+        optimizer.step(closure)
+    change = torch.cat([each.flatten() for each in weights(model)]) - before
+    assert not flow._record.writes
+    assert flow.steps[0].moved == {"model": pytest.approx(change.norm().item())}
