@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddpg.agent import DDPG
+    from ddpg.compilation import CompiledUpdate
     from ddpg.errors import InputError
     from ddpg.exploration import GaussianNoise, OrnsteinUhlenbeckNoise
     from ddpg.gradient_flow import GradientFlow
@@ -15,6 +16,7 @@ __all__ = [
     "DDPG",
     "Actor",
     "Batch",
+    "CompiledUpdate",
     "Critic",
     "GaussianNoise",
     "GradientFlow",
@@ -25,6 +27,7 @@ __all__ = [
 
 _MODULES = {
     "agent": ["DDPG"],
+    "compilation": ["CompiledUpdate"],
     "errors": ["InputError"],
     "exploration": ["GaussianNoise", "OrnsteinUhlenbeckNoise"],
     "gradient_flow": ["GradientFlow"],

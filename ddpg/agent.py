@@ -146,10 +146,10 @@ class DDPG:
 
         Returns 0-d tensors under their TensorBoard tags. Raises `InputError` if the batch does not fit the spaces.
         """
-        self._check(batch)
+        self.check(batch)
         values = self.critic(batch.observations, batch.actions)
         loss = F.mse_loss(values, self.td_target(batch))
-        self._clear_gradients()
+        self.clear_gradients()
         self.critic_updates += 1
         self.gradient_stop.backward(loss, self.bootstrapping_actor, self.critic_updates)
         self.critic_optimizer.step()
@@ -169,10 +169,10 @@ class DDPG:
 
         Returns 0-d tensors under their TensorBoard tags. Raises `InputError` if the batch does not fit the spaces.
         """
-        self._check(batch)
+        self.check(batch)
         actions = self.actor(batch.observations)
         loss = -self.critic_freeze.values(self.critic, batch.observations, actions).mean()
-        self._clear_gradients()
+        self.clear_gradients()
         self.critic_freeze.backward(loss, self.actor, self.critic)
         self.actor_optimizer.step()
         return {"losses/actor": loss.detach()}
@@ -190,7 +190,8 @@ class DDPG:
             gap: Tensor = (self.target_actor(observations) - self.actor(observations)).abs().mean()
         return gap
 
-    def _clear_gradients(self) -> None:
+    def clear_gradients(self) -> None:
+        """Drop every `.grad` of the four networks."""
         # All of them: a stop or a freeze may have left a gradient in a module that this step does not train.
         for module in self.modules().values():
             module.zero_grad(set_to_none=True)
@@ -204,7 +205,8 @@ class DDPG:
             "target_critic": self.target_critic,
         }
 
-    def _check(self, batch: Batch) -> None:
+    def check(self, batch: Batch) -> None:
+        """Raise `InputError` unless the batch fits the spaces and the networks' precision."""
         require(isinstance(batch, Batch), f"batch of type {type(batch).__name__}: pass a ddpg.Batch.")
         rows = len(batch.rewards) if batch.rewards.dim() else 0
         observations, actions = (rows, size(self.observation_space)), (rows, size(self.action_space))

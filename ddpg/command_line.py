@@ -43,6 +43,8 @@ OmegaConf.register_new_resolver(
 RESUMABLE = (
     "total_steps",
     "device",
+    "compile",
+    "threads",
     "log_interval",
     "audit",
     "evaluation.interval",

@@ -115,7 +115,7 @@ def make_vector(
 
     makers = [maker(index) for index in range(num_envs)]
     vector = AsyncVectorEnv if asynchronous else SyncVectorEnv
-    return vector(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    return vector(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)  # the collector copies
 
 
 class Transitions(NamedTuple):
@@ -172,15 +172,15 @@ class Collector:
         following, rewards, terminations, truncations, info = self.vector.step(actions)
         acted = np.flatnonzero(~self._resetting)
         ended = terminations | truncations
-        last = np.array(following)  # a vector may write its next observations into the same array
+        self.observations = last = np.array(following)  # a vector may write its next ones into the same array
         if self._mode is AutoresetMode.NEXT_STEP:
             self._resetting = ended
         elif ended.any() and self._mode is AutoresetMode.SAME_STEP:
+            last = last.copy()
             for index in np.flatnonzero(ended):
                 last[index] = info["final_obs"][index]
         elif ended.any():
-            following, _ = self.vector.reset(options={"reset_mask": ended})
-        self.observations = np.array(following)
+            self.observations = np.array(self.vector.reset(options={"reset_mask": ended})[0])
         columns = (observations, actions, rewards, last, terminations, truncations)
         return Transitions(acted, *(column[acted] for column in columns))
 
@@ -201,7 +201,7 @@ class Collector:
             {"episode": each["episode"], "actions": [np.asarray(action, dtype) for action in each["actions"]]}
             for each in state["progress"]
         ]
-        self.observations, _ = self.vector.reset(options={"resume": resume})
+        self.observations = np.array(self.vector.reset(options={"resume": resume})[0])
         if not np.array_equal(self.observations, np.asarray(state["observations"], self.observations.dtype)):
             warnings.warn(
                 "the environment does not repeat an episode from its seed and actions: the resumed run goes on from a "

@@ -6,6 +6,7 @@ is the PyTorch idiom. All but `ExcludeFromOptimizer` leave the actor in the crit
 is what protects it.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,10 @@ class GradientStop(Choice, kind="gradient_stop"):
     def backward(self, loss: Tensor, policy: nn.Module, update: int) -> None:
         """Fill `.grad` from the critic's loss: where a stop at the gradient stands. `update` counts from 1."""
         loss.backward()
+
+    def phase(self, update: int) -> Hashable:
+        """What of the update's number `backward` depends on; a compiled update is recorded once for each value."""
+        return None
 
     def held_parameters(self, critic: nn.Module, policy: nn.Module) -> list[nn.Parameter]:
         """What the critic's optimizer holds: where a stop at the optimizer stands. The critic's come first."""
@@ -104,6 +109,9 @@ class Manual(GradientStop, name="manual"):
     @property
     def sound(self) -> bool:
         return self.scale == 0 and self.every == 1
+
+    def phase(self, update: int) -> Hashable:
+        return update % self.every == 0
 
     def backward(self, loss: Tensor, policy: nn.Module, update: int) -> None:
         loss.backward()

@@ -105,8 +105,9 @@ class ReplayBuffer:
         if any(len(column) != count for column in columns):
             lengths = dict(zip(Batch._fields, map(len, columns), strict=True))
             raise InputError(f"transitions of unequal number: {lengths}; pass one row of each for every transition.")
+        rows = np.empty((count, sum(self._widths)), np.float32)
         with np.errstate(over="ignore"):
-            rows = np.concatenate(columns, axis=1).astype(np.float32)
+            np.concatenate(columns, axis=1, out=rows, casting="unsafe")
         if not np.isfinite(rows).all():
             bad = [name for name, column in zip(Batch._fields, columns, strict=True) if not np.isfinite(column).all()]
             raise InputError(
@@ -119,7 +120,8 @@ class ReplayBuffer:
         count = len(rows)
         until_end = min(count, self.capacity - self._position)
         self._rows[self._position : self._position + until_end] = rows[:until_end]
-        self._rows[: count - until_end] = rows[until_end:]
+        if until_end < count:
+            self._rows[: count - until_end] = rows[until_end:]
         self._position = (self._position + count) % self.capacity
         self._size = min(self._size + count, self.capacity)
 
@@ -131,7 +133,7 @@ class ReplayBuffer:
         """
         require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
         indices = torch.randint(self._size, (whole("batch_size", batch_size, least=1),), generator=self._generator)
-        return self._as_batch(self._rows[indices.to(self._rows.device)])
+        return self._as_batch(self._rows.index_select(0, indices.to(self._rows.device)))
 
     def transitions(self) -> Batch:
         """Everything stored, oldest first."""

@@ -102,6 +102,8 @@ class Settings(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     total_steps: Count
     device: str
+    compile: bool
+    threads: Count | None
     batch_size: Count
     buffer_size: Count
     learning_starts: Annotated[int, Field(ge=0)]

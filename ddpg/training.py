@@ -1,21 +1,28 @@
 """The loop: act, store, update, and at intervals measure, evaluate and keep."""
 
+import copy
 import json
 import math
 import os
 import platform
+import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from gymnasium.spaces import Box
+from torch import Tensor
 from tqdm import tqdm
 
 from ddpg import checkpoint, optimizers
 from ddpg.agent import DDPG
+from ddpg.compilation import CompilationError, CompiledUpdate
 from ddpg.environments import Collector, Transitions, make_environment, make_vector
 from ddpg.errors import InputError, real, whole
 from ddpg.evaluation import FINAL_EPISODES, FIRST_SEED, Evaluation, evaluate
@@ -25,6 +32,7 @@ from ddpg.settings import Settings
 from ddpg.telemetry import Telemetry, applied_gradients
 
 RESULT_NAME = "result.json"
+_AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_THREADS says
 
 
 class DivergedError(RuntimeError):
@@ -47,6 +55,15 @@ def make_agent(settings: Settings, observation_space: Box, action_space: Box) ->
     )
 
 
+def suitable_threads(hidden_sizes: Sequence[int], batch_size: int) -> int:
+    """How many threads of PyTorch an update of these sizes repays; the same for equal sizes on equal machines.
+
+    A second thread has to be woken for every operation, which small ones do not repay.
+    """
+    products = batch_size * max(map(math.prod, pairwise([*hidden_sizes, 1])))  # of one layer
+    return _AVAILABLE_THREADS if products >= 2**22 else 1
+
+
 class Training:
     """One run, from its first environment step to its result.
 
@@ -61,6 +78,7 @@ class Training:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
         self.folder = folder
+        torch.set_num_threads(settings.threads or suitable_threads(settings.agent.hidden_sizes, settings.batch_size))
         env = settings.env
         self.evaluation_environment = make_environment(env.id, env.kwargs)
         observation_space = self.evaluation_environment.observation_space
@@ -87,6 +105,7 @@ class Training:
         """
         settings = self.settings
         self._started = time.perf_counter() - self.seconds
+        self._compiled = CompiledUpdate(self.agent) if settings.compile else None
         with Telemetry(self.folder, settings.env.id, settings.total_steps, self.step) as telemetry:
             telemetry.describe(yaml.safe_dump(settings.model_dump(), sort_keys=False))
             while self.step < settings.total_steps:
@@ -150,7 +169,16 @@ class Training:
             if (self._measure_next and self.updates == due) or self._audit_due():
                 self._measured_update(batch, telemetry)
             else:
-                self.agent.update(batch)
+                self._update(batch)
+
+    def _update(self, batch: Batch) -> dict[str, Tensor]:
+        if self._compiled is not None:
+            try:
+                return self._compiled(batch)
+            except CompilationError as error:
+                tqdm.write(f"compile=true: {error} The run goes on without.", file=sys.stderr)
+                self._compiled = None
+        return self.agent.update(batch)
 
     def _updates_until(self, step: int) -> int:
         """How many updates are due by an environment step."""
@@ -163,8 +191,12 @@ class Training:
         return self.settings.audit and self.updates in (1, self._updates_until(last_step))
 
     def _measured_update(self, batch: Batch, telemetry: Telemetry) -> None:
-        with GradientFlow(self.agent.modules(), trace=self._audit_due()) as flow:
-            measurements = self.agent.update(batch)
+        # A compiled update has no passes and steps to be seen, so an eager copy makes them, and is thrown away.
+        agent = self.agent if self._compiled is None else copy.deepcopy(self.agent)
+        with GradientFlow(agent.modules(), trace=self._audit_due()) as flow:
+            measurements = agent.update(batch)
+        if self._compiled is not None:
+            measurements = self._update(batch)
         gap = {"values/target_actor_gap": self.agent.target_actor_gap(batch.observations)}
         numbers = telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
         if self._audit_due():

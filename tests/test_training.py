@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import identical, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -33,6 +34,8 @@ SMALL = {
     "seed": 0,
     "total_steps": 200,
     "device": "cpu",
+    "compile": False,
+    "threads": 1,
     "batch_size": 16,
     "buffer_size": 150,
     "learning_starts": 50,
@@ -246,3 +249,46 @@ def test_episode_returns_are_the_sums_of_rewards_and_noise_restarts_with_each_ep
     curve = scalars(tmp_path)["rollout/episode_return"]
     np.testing.assert_allclose([value for _, value in curve], expected, rtol=1e-5)
     assert resets == [[True, True]] * 2
+
+
+def test_a_compiled_run_is_measured_on_an_eager_copy_and_learns_the_same(tmp_path, monkeypatch):
+    # Interpreted instead of compiled: the same graph, without the half minute.
+    monkeypatch.setattr("ddpg.compilation._compile", lambda recording, batch: lambda batch: interpret(recording, batch))
+    settings = {"total_steps": 80, "log_interval": 10, "audit": True, "agent__optimizer": "SGD"}
+    eager, _ = run(tmp_path / "eager", small(**settings))
+    compiled, _ = run(tmp_path / "compiled", small(compile=True, **settings))
+    assert compiled.updates == compiled.agent.critic_updates == 30
+    for one, other in zip(state(eager), state(compiled), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    expected, curves = scalars(tmp_path / "eager"), scalars(tmp_path / "compiled")
+    assert curves.keys() == expected.keys()
+    for tag in ("gradient_flow/critic_loss_to_critic", "gradient_flow/actor_loss_to_actor", "losses/critic"):
+        assert curves[tag] == [(step, pytest.approx(value, rel=1e-2)) for step, value in expected[tag]]
+        assert len(curves[tag]) == 4
+
+
+def interpret(recording, batch):
+    return dict(zip(recording.tags, recording.graph(*recording.state, *batch), strict=True))
+
+
+def test_where_nothing_can_be_compiled_a_sentence_says_so_and_the_run_is_eager(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    eager, _ = run(tmp_path / "eager", small())
+    capsys.readouterr()
+    compiled, _ = run(tmp_path / "compiled", small(compile=True))
+    assert "compile=true: there is no C++ compiler" in capsys.readouterr().err
+    assert identical(state(eager), state(compiled))
+
+
+def test_threads_follow_the_size_of_the_update_and_a_setting_overrides(tmp_path, monkeypatch):
+    monkeypatch.setattr("ddpg.training._AVAILABLE_THREADS", 3)
+    chosen = []
+    monkeypatch.setattr("torch.set_num_threads", chosen.append)
+    for changes in (
+        {"agent__hidden_sizes": [64, 64], "batch_size": 128},
+        {"agent__hidden_sizes": [256, 256], "batch_size": 150},
+        {"agent__hidden_sizes": [256, 256], "batch_size": 150, "threads": 2},
+    ):
+        Training(small(**{"threads": None, **changes}), tmp_path).close()
+    assert chosen == [1, 3, 2]

@@ -161,12 +161,12 @@ def _install() -> None:
 
     @uncompiled
     def before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for audit in _thread.audits:
+        for audit in () if compiling() else _thread.audits:
             audit.before_step(optimizer)
 
     @uncompiled
     def after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for audit in _thread.audits:
+        for audit in () if compiling() else _thread.audits:
             audit.after_step(optimizer)
 
     def restore() -> None:
