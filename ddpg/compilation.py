@@ -158,7 +158,9 @@ def _build(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> Non
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.stem}.{os.getpid()}.pt2")
-    examples = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in inputs)
+    # Copies that lie in memory as the inputs do: the code will take that for granted.
+    layout = (torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype) for tensor in inputs)
+    examples = tuple(empty.copy_(tensor) for empty, tensor in zip(layout, inputs, strict=True))
     try:
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
             program = torch.export.export(graph, examples, strict=False)

@@ -10,7 +10,7 @@ from conftest import identical, make_agent, make_batch, weights
 from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 
-from ddpg import CompiledUpdate, InputError
+from ddpg import Batch, CompiledUpdate, InputError
 from ddpg.compilation import REWRITES, CompilationError, _record
 from ddpg.gradient_flow import GradientFlow
 from ddpg.gradient_stop import GradientStop, Manual
@@ -106,12 +106,19 @@ def test_rewritten_products_are_the_products(shapes):
         assert result is NotImplemented if shapes[1][1] == 40 else torch.allclose(result, expected, atol=1e-14)
 
 
+def columns_of_one_tensor(batch):
+    """The batch as a replay buffer hands it out."""
+    rows = torch.cat([tensor.reshape(len(batch.rewards), -1) for tensor in batch], dim=1)
+    parts = rows.split([3, 2, 1, 3, 1], dim=1)
+    return Batch(*(part.reshape(tensor.shape) for part, tensor in zip(parts, batch, strict=True)))
+
+
 def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     eager = double_agent(gradient_stop=Manual(every=1000), critic_freeze="inputs", optimizer="SGD")
     update = CompiledUpdate(copy.deepcopy(eager))
     for seed in range(10):
-        batch = make_batch(seed=seed, dtype=DOUBLE)
+        batch = columns_of_one_tensor(make_batch(seed=seed, dtype=DOUBLE))
         expected, measurements = eager.update(batch), update(batch)
         assert {tag: value.item() for tag, value in measurements.items()} == pytest.approx(
             {tag: value.item() for tag, value in expected.items()}
@@ -123,14 +130,15 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     # The second start finds it; were anything to be compiled, there would be no compiler.
     monkeypatch.setattr("ddpg.compilation._build", None)
     again = CompiledUpdate(copy.deepcopy(eager))
-    again(make_batch(seed=11, dtype=DOUBLE))
-    eager.update(make_batch(seed=11, dtype=DOUBLE))
+    batch = columns_of_one_tensor(make_batch(seed=11, dtype=DOUBLE))
+    again(batch)
+    eager.update(batch)
     assert distance(eager, again.agent) < 1e-12
 
     # Batches that lie otherwise in memory are another graph, never a wrong result.
     monkeypatch.setattr("ddpg.compilation._compile", lambda recording, batch: lambda batch: {"recorded": batch})
-    strided = batch._replace(observations=batch.observations.t().contiguous().t())
-    assert again(strided) == {"recorded": strided}
+    contiguous = make_batch(seed=11, dtype=DOUBLE)
+    assert again(contiguous) == {"recorded": contiguous}
     assert compiled.stat().st_mode & 0o077 == 0 or compiled.parent.stat().st_mode & 0o077 == 0
 
 
