@@ -42,9 +42,10 @@ class Telemetry:
         title: what the bar begins with.
         total_steps: environment steps of the whole run.
         first_step: where this process takes the run up; events beyond it, of a process that broke off, are hidden.
+        shown: whether there is a bar.
     """
 
-    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0) -> None:
+    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0, shown: bool = True) -> None:
         self._writer = SummaryWriter(folder, purge_step=first_step + 1)
         self._bar = tqdm(
             desc=title,
@@ -52,6 +53,7 @@ class Telemetry:
             initial=first_step,
             unit="",
             dynamic_ncols=True,
+            disable=not shown,
             # At 80 columns the bar gives way to the numbers.
             bar_format="{desc} {bar} {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
         )
