@@ -271,6 +271,14 @@ def interpret(recording, batch):
     return dict(zip(recording.tags, recording.graph(*recording.state, *batch), strict=True))
 
 
+def test_a_compiled_run_is_resumed_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr("ddpg.compilation._compile", lambda recording, batch: lambda batch: interpret(recording, batch))
+    whole, _ = run(tmp_path / "whole", small(compile=True, total_steps=100))
+    run(tmp_path / "resumed", small(compile=True, total_steps=70))
+    resumed, _ = run(tmp_path / "resumed", small(compile=True, total_steps=100), checkpoint.load(tmp_path / "resumed"))
+    assert identical(state(whole), state(resumed))
+
+
 def test_where_nothing_can_be_compiled_a_sentence_says_so_and_the_run_is_eager(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
