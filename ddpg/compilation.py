@@ -142,7 +142,12 @@ def _compile(recording: _Recording, batch: Batch) -> Callable[[Batch], dict[str,
         with _progress("compiling the update, once for this network and batch"):
             _build(recording.graph, inputs, path)
     # What torch._inductor.aoti_load_package wraps; that import takes longer than most runs' start.
-    loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    try:
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    except RuntimeError as error:
+        raise CompilationError(
+            f"{path}: the compiled code cannot be loaded; delete the file to compile anew."
+        ) from error
 
     def update(batch: Batch) -> dict[str, Tensor]:
         return dict(zip(recording.tags, loader.boxed_run([*recording.state, *batch]), strict=True))
@@ -156,7 +161,10 @@ def _build(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> Non
         raise CompilationError("there is no C++ compiler; install g++ or clang++, or name one in CXX.")
     from torch._inductor import aoti_compile_and_package  # takes seconds, and is needed only here
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompilationError(f"{path.parent}: cannot be made ({error.strerror}); set XDG_CACHE_HOME.") from error
     unfinished = path.with_name(f"{path.stem}.{os.getpid()}.pt2")
     # Copies that lie in memory as the inputs do: the code will take that for granted.
     layout = (torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype) for tensor in inputs)

@@ -162,6 +162,20 @@ def test_without_a_compiler_there_is_a_sentence(tmp_path, monkeypatch):
     assert identical(before, weights(*update.agent.modules().values()))
 
 
+def test_a_damaged_or_impossible_cache_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("ddpg.compilation._build", lambda graph, inputs, path: path.parent.mkdir())
+    agent = make_agent()
+    agent.update(make_batch())
+    with pytest.raises(CompilationError, match=r"cannot be loaded; delete the file"):
+        CompiledUpdate(agent)(make_batch())
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(CompilationError, match=r"cannot be made.*XDG_CACHE_HOME"):
+        CompiledUpdate(agent)(make_batch())
+
+
 def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
     class Peeking(GradientStop):
         def actions(self, policy, next_observations):
