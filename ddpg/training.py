@@ -85,8 +85,7 @@ class Training:
         observation_space = self.evaluation_environment.observation_space
         action_space = self.evaluation_environment.action_space
         assert isinstance(observation_space, Box) and isinstance(action_space, Box)
-        self.agent = make_agent(settings, observation_space, action_space)
-        self._compiled = CompiledUpdate(self.agent) if settings.compile else None
+        self._adopt(make_agent(settings, observation_space, action_space))
         self.buffer = ReplayBuffer(
             settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
         )
@@ -98,6 +97,10 @@ class Training:
         self._measure_next = False
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs)
+
+    def _adopt(self, agent: DDPG) -> None:
+        self.agent = agent
+        self._compiled: CompiledUpdate | None = CompiledUpdate(agent) if self.settings.compile else None
 
     def run(self) -> Evaluation:
         """Train up to `total_steps`, evaluate, write checkpoint and result.
@@ -245,8 +248,7 @@ class Training:
 
     def load(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint's content. Raises `InputError` if it is not one of this run."""
-        self.agent = DDPG.from_state_dict(content["agent"], device=self.settings.device)
-        self._compiled = CompiledUpdate(self.agent) if self.settings.compile else None
+        self._adopt(DDPG.from_state_dict(content["agent"], device=self.settings.device))
         try:
             self._load(content["training"])
         except Exception as error:  # a file from elsewhere may be wrong in any way
