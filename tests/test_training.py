@@ -251,9 +251,7 @@ def test_episode_returns_are_the_sums_of_rewards_and_noise_restarts_with_each_ep
     assert resets == [[True, True]] * 2
 
 
-def test_a_compiled_run_is_measured_on_an_eager_copy_and_learns_the_same(tmp_path, monkeypatch):
-    # Interpreted instead of compiled: the same graph, without the half minute.
-    monkeypatch.setattr("ddpg.compilation._compile", lambda recording, batch: lambda batch: interpret(recording, batch))
+def test_a_compiled_run_is_measured_on_an_eager_copy_and_learns_the_same(tmp_path, interpreted):
     settings = {"total_steps": 80, "log_interval": 10, "audit": True, "agent__optimizer": "SGD"}
     eager, _ = run(tmp_path / "eager", small(**settings))
     compiled, _ = run(tmp_path / "compiled", small(compile=True, **settings))
@@ -267,12 +265,7 @@ def test_a_compiled_run_is_measured_on_an_eager_copy_and_learns_the_same(tmp_pat
         assert len(curves[tag]) == 4
 
 
-def interpret(recording, batch):
-    return dict(zip(recording.tags, recording.graph(*recording.state, *batch), strict=True))
-
-
-def test_a_compiled_run_is_resumed_exactly(tmp_path, monkeypatch):
-    monkeypatch.setattr("ddpg.compilation._compile", lambda recording, batch: lambda batch: interpret(recording, batch))
+def test_a_compiled_run_is_resumed_exactly(tmp_path, interpreted):
     whole, _ = run(tmp_path / "whole", small(compile=True, total_steps=100))
     run(tmp_path / "resumed", small(compile=True, total_steps=70))
     resumed, _ = run(tmp_path / "resumed", small(compile=True, total_steps=100), checkpoint.load(tmp_path / "resumed"))
