@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -113,26 +113,34 @@ class DDPG:
         self._options = options
         self._optimizer = optimizer
 
-    def act(self, observation: np.ndarray, explore: bool = False) -> np.ndarray:
+    def act(
+        self, observation: np.ndarray, explore: bool = False, policy: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> np.ndarray:
         """The policy's action in the environment's units, clipped to the bounds.
 
         Args:
             observation: one observation, or several with a leading axis (one environment a row).
             explore: add exploration noise; row i belongs to the noise process of environment i.
+            policy: maps observations `(n, obs)` to actions `(n, act)`, as `policy` does; a compiled one, for instance.
 
         Raises:
             InputError: if the shape is not that of the observation space.
         """
         rows = as_rows(self.observation_space, observation, "observation")
-        with torch.no_grad():
-            inputs = torch.from_numpy(rows.astype(np.float64, order="C")).to(self.device, self.actor.centre.dtype)
-            actions = self.actor(inputs).cpu().numpy()
+        actions = (policy or self.policy)(rows)
         if explore:
             actions = actions + self._half_range * self.exploration.sample(actions.shape, self._generator)
-        leading = np.shape(observation)[: np.ndim(observation) - len(self.observation_space.shape)]
-        actions = actions.reshape((*leading, *self.action_space.shape))
-        clipped = np.clip(actions, self.action_space.low, self.action_space.high)
+        several = np.ndim(observation) > len(self.observation_space.shape)
+        actions = actions.reshape((*([len(rows)] if several else []), *self.action_space.shape))
+        clipped = np.minimum(np.maximum(actions, self.action_space.low), self.action_space.high)
         return np.asarray(clipped, dtype=self.action_space.dtype)
+
+    def policy(self, observations: np.ndarray) -> np.ndarray:
+        """The actor's actions `(n, act)` for observations `(n, obs)`, in the environment's units."""
+        array = np.array(observations, np.float64, order="C")  # a dtype and a layout that PyTorch knows
+        with torch.no_grad():
+            actions: Tensor = self.actor(torch.from_numpy(array).to(self.device, self.actor.centre.dtype))
+        return actions.cpu().numpy()
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One critic step, one actor step, one soft target update; the measurements of both steps."""

@@ -162,6 +162,7 @@ class Collector:
         self._mode = mode
         self.observations: np.ndarray = np.array(vector.reset()[0])
         self._resetting = np.zeros(vector.num_envs, dtype=bool)
+        self._all = np.arange(vector.num_envs)
 
     def step(self, actions: np.ndarray) -> Transitions:
         """Act in every environment `(num_envs, …)`; the transitions of those that were not busy with a reset.
@@ -170,7 +171,7 @@ class Collector:
         """
         observations = self.observations
         following, rewards, terminations, truncations, info = self.vector.step(actions)
-        acted = np.flatnonzero(~self._resetting)
+        resetting = self._resetting
         ended = terminations | truncations
         self.observations = last = np.array(following)  # a vector may write its next ones into the same array
         if self._mode is AutoresetMode.NEXT_STEP:
@@ -181,8 +182,8 @@ class Collector:
                 last[index] = info["final_obs"][index]
         elif ended.any():
             self.observations = np.array(self.vector.reset(options={"reset_mask": ended})[0])
-        columns = (observations, actions, rewards, last, terminations, truncations)
-        return Transitions(acted, *(column[acted] for column in columns))
+        everything = Transitions(self._all, observations, actions, rewards, last, terminations, truncations)
+        return Transitions(*(column[~resetting] for column in everything)) if resetting.any() else everything
 
     def state_dict(self) -> dict[str, Any]:
         """Where each environment stands. Only for the vectors of `make_vector`."""

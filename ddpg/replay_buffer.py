@@ -1,5 +1,6 @@
 """The replay buffer, and the batch that it hands to the agent."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -66,6 +67,11 @@ class ReplayBuffer:
             raise InputError(
                 f"buffer capacity {capacity}: needs {gigabytes:.1f} GB on {device}, more than there is; lower it."
             ) from error
+        # The same memory for NumPy, whose calls are quicker. On another device there is none.
+        self._array = self._rows.numpy() if self._rows.device.type == "cpu" else None
+        ends = np.cumsum(self._widths).tolist()
+        # Rewards and terminations, the third and the last, are numbers, not rows of one.
+        self._places = (slice(ends[0]), slice(ends[0], ends[1]), ends[1], slice(ends[2], ends[3]), ends[3])
         self._generator = torch.Generator().manual_seed(seed)  # the same samples on every device
         self._size = 0
         self._position = 0
@@ -102,28 +108,34 @@ class ReplayBuffer:
             np.reshape(terminated, (-1, 1)),
         )
         count = len(columns[0])
-        if any(len(column) != count for column in columns):
+        if len(set(map(len, columns))) > 1:
             lengths = dict(zip(Batch._fields, map(len, columns), strict=True))
             raise InputError(f"transitions of unequal number: {lengths}; pass one row of each for every transition.")
         rows = np.empty((count, sum(self._widths)), np.float32)
         with np.errstate(over="ignore"):
             np.concatenate(columns, axis=1, out=rows, casting="unsafe")
-        if not np.isfinite(rows).all():
+            finite = np.isfinite(rows.sum()) or np.isfinite(rows).all()  # a sum is quicker, but may overflow
+        if not finite:
             bad = [name for name, column in zip(Batch._fields, columns, strict=True) if not np.isfinite(column).all()]
             raise InputError(
                 f"transition with a number that is not finite in float32, in {', '.join(bad) or 'its values'}: the "
                 "environment or the policy has diverged; clip or rescale its observations and rewards."
             )
-        self._write(torch.from_numpy(rows[-self.capacity :]))
+        self._write(rows[-self.capacity :])
 
-    def _write(self, rows: Tensor) -> None:
-        count = len(rows)
-        until_end = min(count, self.capacity - self._position)
-        self._rows[self._position : self._position + until_end] = rows[:until_end]
-        if until_end < count:
-            self._rows[: count - until_end] = rows[until_end:]
-        self._position = (self._position + count) % self.capacity
-        self._size = min(self._size + count, self.capacity)
+    def _write(self, rows: np.ndarray) -> None:
+        until_end = self.capacity - self._position
+        if len(rows) > until_end:
+            self._write(rows[:until_end])
+            self._write(rows[until_end:])
+            return
+        end = self._position + len(rows)
+        if self._array is not None:
+            self._array[self._position : end] = rows
+        else:
+            self._rows[self._position : end] = torch.from_numpy(rows)
+        self._position = end % self.capacity
+        self._size = min(self._size + len(rows), self.capacity)
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions, float32, drawn uniformly with replacement.
@@ -133,16 +145,18 @@ class ReplayBuffer:
         """
         require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
         indices = torch.randint(self._size, (whole("batch_size", batch_size, least=1),), generator=self._generator)
-        return self._as_batch(self._rows.index_select(0, indices.to(self._rows.device)))
+        if self._array is not None:
+            return Batch(*map(torch.from_numpy, self._columns(self._array.take(indices.numpy(), axis=0))))
+        return Batch(*self._columns(self._rows.index_select(0, indices.to(self._rows.device))))
 
     def transitions(self) -> Batch:
         """Everything stored, oldest first."""
         start = self._position if self._size == self.capacity else 0
-        return self._as_batch(self._rows[: self._size].roll(-start, dims=0))
+        return Batch(*self._columns(self._rows[: self._size].roll(-start, dims=0)))
 
-    def _as_batch(self, rows: Tensor) -> Batch:
-        observations, actions, rewards, next_observations, terminations = rows.split(self._widths, dim=1)
-        return Batch(observations, actions, rewards.squeeze(1), next_observations, terminations.squeeze(1))
+    def _columns(self, rows: Any) -> Iterator[Any]:
+        """The columns of rows that an array or a tensor holds, as a batch has them."""
+        return (rows[:, place] for place in self._places)
 
     def state_dict(self) -> dict[str, Any]:
         """The stored transitions, where the next one goes, and the state of the sampling."""
