@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddpg.agent import DDPG
-    from ddpg.compilation import CompiledUpdate
+    from ddpg.compiled_agent import CompiledUpdate, JointUpdate
     from ddpg.errors import InputError
     from ddpg.exploration import GaussianNoise, OrnsteinUhlenbeckNoise
     from ddpg.gradient_flow import GradientFlow
@@ -21,13 +21,14 @@ __all__ = [
     "GaussianNoise",
     "GradientFlow",
     "InputError",
+    "JointUpdate",
     "OrnsteinUhlenbeckNoise",
     "ReplayBuffer",
 ]
 
 _MODULES = {
     "agent": ["DDPG"],
-    "compilation": ["CompiledUpdate"],
+    "compiled_agent": ["CompiledUpdate", "JointUpdate"],
     "errors": ["InputError"],
     "exploration": ["GaussianNoise", "OrnsteinUhlenbeckNoise"],
     "gradient_flow": ["GradientFlow"],

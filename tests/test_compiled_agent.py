@@ -1,4 +1,4 @@
-"""A compiled update is the eager one, recorded: for every stop, freeze and optimizer."""
+"""A compiled or joint update is the eager one, recorded: for every stop, freeze and optimizer."""
 
 import copy
 import subprocess
@@ -10,11 +10,12 @@ from conftest import identical, make_agent, make_batch, weights
 from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 
-from ddpg import Batch, CompiledUpdate, InputError
-from ddpg.compilation import REWRITES, CompilationError, _record
-from ddpg.gradient_flow import GradientFlow
+from ddpg import Batch, CompiledUpdate, InputError, JointUpdate
+from ddpg.compilation import CompilationError
+from ddpg.compiled_agent import CompiledPolicy
 from ddpg.gradient_stop import GradientStop, Manual
 from ddpg.optimizers import OPTIMIZERS
+from ddpg.recording import RecordingError
 
 DOUBLE = torch.float64
 
@@ -69,33 +70,6 @@ def test_other_networks_can_be_recorded(interpreted, options):
     assert_equal_to_eager(optimizer="SGD", **options)
 
 
-def test_recording_leaves_the_agent_as_it_was():
-    agent = make_agent()
-    agent.update(make_batch())
-    before = weights(*agent.modules().values())
-    moments = copy.deepcopy(agent.critic_optimizer.state_dict()["state"])
-    with GradientFlow(agent.modules()) as flow:
-        _record(agent, make_batch(seed=1))
-    assert identical(before, weights(*agent.modules().values()))
-    for place, state in agent.critic_optimizer.state_dict()["state"].items():
-        assert all(torch.equal(value, moments[place][name]) for name, value in state.items())
-    assert agent.critic_updates == 1
-    assert not flow.backwards
-    assert not flow.steps
-
-
-@pytest.mark.parametrize("shapes", [((6, 3), (3, 8)), ((6, 8), (8, 1)), ((40, 8), (8, 5)), ((6, 8), (8, 40))], ids=str)
-def test_rewritten_products_are_the_products(shapes):
-    left, right = (torch.randn(shape, dtype=DOUBLE) for shape in shapes)
-    bias = torch.randn(shapes[1][1], dtype=DOUBLE)
-    for operation, arguments, expected in (
-        (torch.ops.aten.mm.default, (left, right), left @ right),
-        (torch.ops.aten.addmm.default, (bias, left, right), left @ right + bias),
-    ):
-        result = REWRITES[operation](*arguments)
-        assert result is NotImplemented if shapes[1][1] == 40 else torch.allclose(result, expected, atol=1e-14)
-
-
 def columns_of_one_tensor(batch):
     """The batch as a replay buffer hands it out."""
     rows = torch.cat([tensor.reshape(len(batch.rewards), -1) for tensor in batch], dim=1)
@@ -118,7 +92,7 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     (compiled,) = tmp_path.rglob("*.pt2")
 
     # The second start finds it; were anything to be compiled, there would be no compiler.
-    monkeypatch.setattr("ddpg.compilation._build", None)
+    monkeypatch.setattr("ddpg.compilation._compile", None)
     again = CompiledUpdate(copy.deepcopy(eager))
     batch = columns_of_one_tensor(make_batch(seed=11, dtype=DOUBLE))
     again(batch)
@@ -126,9 +100,9 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     assert distance(eager, again.agent) < 1e-12
 
     # Batches that lie otherwise in memory are another graph, never a wrong result.
-    monkeypatch.setattr("ddpg.compilation._compile", lambda recording, batch: lambda batch: {"recorded": batch})
+    monkeypatch.setattr("ddpg.compilation._load", lambda graph, state, inputs, what: lambda inputs: inputs[:3])
     contiguous = make_batch(seed=11, dtype=DOUBLE)
-    assert again(contiguous) == {"recorded": contiguous}
+    assert list(again(contiguous).values()) == list(contiguous[:3])
     assert compiled.parent.stat().st_mode & 0o077 == 0  # what lies there is run, so nobody else may write there
 
 
@@ -154,7 +128,7 @@ def test_without_a_compiler_there_is_a_sentence(tmp_path, monkeypatch):
 
 def test_a_damaged_or_impossible_cache_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("ddpg.compilation._build", lambda graph, inputs, path: path.parent.mkdir())
+    monkeypatch.setattr("ddpg.compilation._compile", lambda graph, inputs, path: path.parent.mkdir())
     agent = make_agent()
     agent.update(make_batch())
     with pytest.raises(CompilationError, match=r"cannot be loaded; delete the file"):
@@ -176,15 +150,121 @@ def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
     update = CompiledUpdate(agent)
     update(make_batch())
     before = weights(*agent.modules().values())
-    with pytest.raises(CompilationError, match="cannot be recorded"):
+    with pytest.raises(RecordingError, match="cannot be recorded"):
         update(make_batch())
     assert identical(before, weights(*agent.modules().values()))
     assert agent.critic_updates == 1
 
 
 def test_nothing_of_the_compiler_is_loaded_before_something_is_compiled():
-    program = (
-        "import sys, ddpg.compilation, ddpg.training; "
-        "sys.exit(bool({'torch._inductor', 'torch._dynamo'} & sys.modules.keys()))"
-    )
+    program = "import sys, ddpg.training; sys.exit(bool({'torch._inductor', 'torch._dynamo'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def agents_of_seeds(**options):
+    return [double_agent(seed=seed, **options) for seed in range(3)]
+
+
+def assert_joint_equals_each(tolerance=1e-9, updates=5, **options):
+    alone, together = agents_of_seeds(**options), agents_of_seeds(**options)
+    update = JointUpdate(together)
+    for round_ in range(updates):
+        batches = [columns_of_one_tensor(make_batch(seed=10 * round_ + seed, dtype=DOUBLE)) for seed in range(3)]
+        measurements = update(batches)
+        for place, (agent, batch) in enumerate(zip(alone, batches, strict=True)):
+            for tag, value in agent.update(batch).items():
+                assert measurements[tag].shape == (3,)
+                assert measurements[tag][place].item() == pytest.approx(value.item(), abs=tolerance)
+    assert max(distance(*pair) for pair in zip(alone, together, strict=True)) <= tolerance
+    assert all(agent.critic_updates == updates for agent in together)
+    assert distance(together[0], together[1]) > 1e-3  # no seed got what is another's
+
+
+@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, Manual(scale=0.5, every=2)], ids=str)
+def test_a_joint_update_is_each_agents_own_for_every_stop(stop):
+    assert_joint_equals_each(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
+
+
+@pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
+def test_a_joint_update_is_each_agents_own_for_every_freeze(freeze):
+    assert_joint_equals_each(critic_freeze=freeze, optimizer="SGD")
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_a_joint_update_is_each_agents_own_for_every_optimizer(optimizer):
+    assert_joint_equals_each(optimizer=optimizer, critic_weight_decay=1e-2, tolerance=1e-6, updates=3)
+
+
+def test_agents_of_a_joint_update_act_and_are_saved_alone(tmp_path):
+    agents = agents_of_seeds()
+    update = JointUpdate(agents)
+    for _ in range(3):
+        update([make_batch(dtype=DOUBLE)] * 3)
+    agents[1].save(tmp_path / "agent.pt")
+    double_agent().save(tmp_path / "small.pt")
+    loaded = type(agents[1]).load(tmp_path / "agent.pt")
+    assert distance(loaded, agents[1]) == 0
+    assert (loaded.act([0.1, 0.2, 0.3]) == agents[1].act([0.1, 0.2, 0.3])).all()
+    alone = loaded.state_dict()["modules"]["actor"]["output.weight"]
+    assert alone.untyped_storage().nbytes() == alone.nbytes
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        ({"hidden_sizes": (8, 8)}, "agents of different options, shapes"),
+        ({"gradient_stop": "none"}, "agents of different gradient stop"),
+        ({"optimizer": "SGD"}, "agents of different optimizer"),
+    ],
+    ids=str,
+)
+def test_agents_that_are_not_alike_are_refused(others, sentence):
+    with pytest.raises(InputError, match=sentence):
+        JointUpdate([make_agent(), make_agent(**others)])
+    with pytest.raises(InputError, match=r"1 agents: .* two or more"):
+        JointUpdate([make_agent()])
+
+
+def test_batches_that_do_not_fit_the_agents_are_refused():
+    agents = [make_agent(seed=seed) for seed in range(2)]
+    update = JointUpdate(agents)
+    update([make_batch()] * 2)
+    before = weights(*agents[1].modules().values())
+    for batches, sentence in (
+        ([make_batch()], "1 batches for 2 agents"),
+        ([make_batch(), make_batch(rows=8)], r"batches of \[16, 8\] transitions"),
+        ([make_batch(), make_batch()._replace(actions=torch.zeros(16, 3))], r"batch\.actions"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            update(batches)
+    assert identical(before, weights(*agents[1].modules().values()))
+
+
+def test_a_compiled_policy_acts_as_the_agent_does(interpreted):
+    agent = make_agent()
+    policy = CompiledPolicy(agent)
+    for rows in (1, 4):
+        observations = make_batch(rows=rows).observations.numpy()
+        for _ in range(2):  # what an update changes, a policy compiled before it sees
+            expected = agent.act(observations)
+            assert agent.act(observations, policy=policy) == pytest.approx(expected, abs=1e-6)
+            agent.update(make_batch())
+        assert agent.act(observations) != pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_captured_updates_equal_eager_ones(optimizer):
+    agents = [make_agent(seed=seed, device="cuda", optimizer=optimizer) for seed in range(2)]
+    captured, joint = CompiledUpdate(copy.deepcopy(agents[0])), JointUpdate(copy.deepcopy(agents), compiled=True)
+    for seed in range(5):
+        batch = make_batch(seed=seed).to("cuda")
+        for agent in agents:
+            agent.update(batch)
+        captured(batch)
+        joint([batch, batch])
+    assert distance(agents[0], captured.agent) < 1e-4
+    assert max(distance(*pair) for pair in zip(agents, joint.agents, strict=True)) < 1e-4
+    policy = CompiledPolicy(captured.agent)
+    observations = make_batch(rows=1).observations.numpy()
+    assert captured.agent.act(observations, policy=policy) == pytest.approx(captured.agent.act(observations), abs=1e-4)

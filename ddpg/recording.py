@@ -1,0 +1,197 @@
+"""Functions of tensors as graphs, recorded from the very code that runs eagerly.
+
+PyTorch runs the function once and writes down every operation that reaches a kernel. Autograd, gradient stop and
+critic freeze have done their work by then, so whatever they let through is in the graph, and every one of them can be
+recorded.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from ddpg.agent import DDPG
+from ddpg.replay_buffer import Batch
+
+
+class RecordingError(RuntimeError):
+    """A graph cannot hold what the function does; eagerly it can be run all the same."""
+
+
+class Recording(NamedTuple):
+    """A function of a state, which it may write to, and of inputs."""
+
+    graph: fx.GraphModule
+    """takes tensors of the state, then the inputs; returns a list"""
+    places: list[int]
+    """which tensors of the state it takes"""
+
+
+def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
+    """`agent.update` as a function of `state(agent)` and a batch, and the tags of the measurements it returns.
+
+    The agent itself is not updated. Its optimizers must have made their state, in an earlier update.
+
+    Raises:
+        RecordingError: if stop, freeze or optimizer look at a tensor's values, or the optimizer makes new state.
+    """
+    twin = copy.deepcopy(agent)
+    for optimizer in (twin.critic_optimizer, twin.actor_optimizer):
+        for group in optimizer.param_groups:
+            # A fused step would be one opaque kernel; without `capturable` the count of steps would be a constant.
+            chosen = {"fused": False, "foreach": True, "capturable": True}
+            group.update({name: value for name, value in chosen.items() if name in group})
+    tags: list[str] = []
+
+    def update(*tensors: Tensor) -> list[Tensor]:
+        measurements = twin.update(Batch(*tensors))
+        twin.clear_gradients()
+        tags[:] = measurements
+        return list(measurements.values())
+
+    before = state(twin)
+    recording = _record(update, batch, before)
+    if list(map(id, before)) != list(map(id, state(twin))):
+        raise RecordingError("the optimizer makes new state in an update, which a graph cannot.")
+    return recording, tags
+
+
+def record_policy(actor: nn.Module, observations: Tensor) -> tuple[Recording, list[Tensor]]:
+    """The actor as a function of its parameters and buffers, which come along, and of observations `(n, obs)`."""
+
+    def policy(observations: Tensor) -> list[Tensor]:
+        with torch.no_grad():
+            return [actor(observations)]
+
+    tensors = [*actor.parameters(), *actor.buffers()]
+    return _record(policy, [observations], tensors), tensors
+
+
+def state(agent: DDPG) -> list[Tensor]:
+    """All tensors that an update may read or write, in the same order for equal agents."""
+    found = [tensor for module in agent.modules().values() for tensor in (*module.parameters(), *module.buffers())]
+    for optimizer in (agent.critic_optimizer, agent.actor_optimizer):
+        for group in optimizer.param_groups:
+            states = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
+            found += [value for each in states for value in each.values() if isinstance(value, Tensor)]
+    return found
+
+
+def batched(recording: Recording, stacked: Sequence[Tensor], inputs: Sequence[Sequence[Tensor]]) -> Recording:
+    """The function for several states and inputs at once, its outputs with a leading axis.
+
+    Args:
+        recording: of the function for one.
+        stacked: the states, with a leading axis.
+        inputs: an example for each state; the new function takes the tensors of one after those of the other.
+
+    Raises:
+        RecordingError: if an operation has no batched form.
+    """
+    chosen = [stacked[place].clone() for place in recording.places]
+    function = _OneByOne(recording.graph)
+
+    def together(*tensors: Tensor) -> list[Tensor]:
+        given = tensors[len(chosen) :]
+        rows = [torch.stack(given[place :: len(inputs[0])]) for place in range(len(inputs[0]))]
+        return list(torch.vmap(lambda *each: tuple(function.run(*each)))(*tensors[: len(chosen)], *rows))
+
+    graph = _trace(together, [*chosen, *(tensor for each in inputs for tensor in each)], {})
+    return Recording(graph, recording.places)
+
+
+class _OneByOne(fx.Interpreter):
+    """Operations on lists of tensors, which `torch.vmap` does not know, as one operation for each tensor."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = target.name() if isinstance(target, torch._ops.OpOverload) else ""
+        if not name.startswith("aten::_foreach_"):
+            return super().call_function(target, args, kwargs)
+        name = name.removeprefix("aten::_foreach_").partition(".")[0]
+        operands = list(args)
+        if name.startswith("addc") and len(operands) == 4:  # whose scalar, if there is one tensor of each, has a name
+            kwargs = {"value": operands.pop()}
+        if name.startswith("lerp") and isinstance(operands[2], float):  # which torch.vmap knows with a tensor only
+            operands[2] = torch.full((), operands[2], dtype=args[0][0].dtype, device=args[0][0].device)
+        length = max(len(each) for each in operands if isinstance(each, list | tuple))
+        return [
+            _apply(name, *_each(operands, index), **dict(zip(kwargs, _each(kwargs.values(), index), strict=True)))
+            for index in range(length)
+        ]
+
+
+def _each(operands: Iterable[Any], index: int) -> list[Any]:
+    """The operands of one tensor's operation: lists hold one for each."""
+    return [each[index] if isinstance(each, list | tuple) else each for each in operands]
+
+
+def _apply(name: str, *args: Any, **kwargs: Any) -> Any:
+    result = args[1] if name == "copy_" else getattr(torch.ops.aten, name.removesuffix("_"))(*args, **kwargs)
+    # Not every operation in place has a batched form, or exists at all for one tensor.
+    return args[0].copy_(result) if name.endswith("_") else result
+
+
+def _record(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], tensors: Sequence[Tensor]) -> Recording:
+    graph = _trace(function, inputs, CPU_REWRITES if inputs[0].device.type == "cpu" else {})
+    return Recording(graph, _lift(graph, {id(tensor): place for place, tensor in enumerate(tensors)}))
+
+
+def _trace(
+    function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], rewrites: dict[Any, Callable[..., Any]]
+) -> fx.GraphModule:
+    try:
+        with torch.compiler._compile_session_context():
+            return make_fx(function, decomposition_table=rewrites)(*inputs)
+    except Exception as error:  # whatever a stop, a freeze or an optimizer of the user's own may do
+        raise RecordingError(f"{function.__name__}: cannot be recorded ({error}).") from error
+
+
+def _lift(graph: fx.GraphModule, places: dict[int, int]) -> list[int]:
+    """Turn the recorded tensors from constants of the graph into its first inputs; the place of each."""
+    constants: dict[int, list[fx.Node]] = {}
+    for node in graph.graph.find_nodes(op="get_attr"):
+        constants.setdefault(places.get(id(getattr(graph, str(node.target))), -1), []).append(node)
+    constants.pop(-1, None)  # constants indeed
+    first = next(iter(graph.graph.nodes))
+    for place, nodes in constants.items():
+        with graph.graph.inserting_before(first):
+            entry = graph.graph.placeholder(f"state_{place}")
+        for node in nodes:
+            node.replace_all_uses_with(entry)
+            graph.graph.erase_node(node)
+    graph.recompile()
+    return list(constants)
+
+
+def _powers(base: float, exponents: list[Tensor]) -> list[Tensor]:
+    """Adam's powers of β, computed once: alone, each would be inlined into the loop over a parameter's elements."""
+    return list(torch.stack([torch.pow(base, exponent) for exponent in exponents]).unbind())
+
+
+def _matrix_product(left: Tensor, right: Tensor) -> Any:
+    """`left @ right`, with skinny operands in the form that is fast on a CPU."""
+    (rows, inner), columns = left.shape, right.shape[1]
+    if inner <= 4 < columns:  # a few outer products, fused with what follows
+        products = [left[:, k : k + 1] * right[k : k + 1] for k in range(inner)]
+        return functools.reduce(torch.add, products)
+    if columns == 1 < inner:
+        return (left * right.t()).sum(dim=1, keepdim=True)
+    if columns <= 32 < rows:
+        return torch.mm(right.t(), left.t()).t()
+    return NotImplemented
+
+
+def _affine(bias: Tensor, left: Tensor, right: Tensor) -> Any:
+    product = _matrix_product(left, right)
+    return NotImplemented if product is NotImplemented else product + bias
+
+
+CPU_REWRITES: dict[Any, Callable[..., Any]] = {
+    torch.ops.aten._foreach_pow.ScalarAndTensor: _powers,
+    torch.ops.aten.mm.default: _matrix_product,
+    torch.ops.aten.addmm.default: _affine,
+}
