@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from ddpg.errors import InputError, require
 
@@ -19,10 +20,15 @@ def save(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
-        torch.save({"format": FORMAT, **content}, unfinished)
+        torch.save({"format": FORMAT, **tree_map_only(torch.Tensor, _alone, content)}, unfinished)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor without what else lies in its memory, which would be written too."""
+    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import itertools
 import os
 import re
 import shlex
@@ -26,10 +27,11 @@ from ddpg.agent import DDPG, usable_device
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments import make_environment
 from ddpg.errors import InputError, choices, require
-from ddpg.evaluation import FINAL_EPISODES, evaluate
+from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
+from ddpg.run import RESULT_NAME, DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
-from ddpg.training import RESULT_NAME, DivergedError, Training
+from ddpg.training import Training, folders
 
 # Beside the package where it is installed, beside its folder in a checkout.
 CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir())
@@ -37,6 +39,11 @@ CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).par
 OmegaConf.register_new_resolver(
     "short",  # a folder's name may have 255 bytes, a sweep's overrides more
     lambda name: name if len(name) <= 150 else f"{name[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}",
+    replace=True,
+)
+OmegaConf.register_new_resolver(
+    "seeds",  # of a run or several at once, as a folder's name
+    lambda first, count: str(first) if count == 1 else f"{first}-{first + count - 1}",
     replace=True,
 )
 
@@ -93,7 +100,7 @@ def evaluate_run() -> None:
             raise InputError(f"--render: no window could be shown ({error}); it needs a display.") from error
         finally:
             environment.close()
-        print(_summary(env.id, content["training"]["step"], evaluation.returns))
+        print(_summary(env.id, content["training"]["step"], evaluation))
 
 
 class CheckFirst(Callback):
@@ -102,9 +109,9 @@ class CheckFirst(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _mistakes_in_sentences():  # Hydra would turn an exception from here into a warning
             folder = Path(config.hydra.run.dir)
-            settings, content = _settings(config, config.hydra.overrides.task)
+            settings, contents = _settings(config, config.hydra.overrides.task)
             require(
-                content is not None or not (folder / checkpoint.FILE_NAME).exists(),
+                bool(contents) or not _kept(folder),
                 f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on.",
             )
             make_environment(settings.env.id, settings.env.kwargs).close()
@@ -125,30 +132,33 @@ def _train(config: DictConfig) -> None:
 def _run(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    settings, content = _settings(config, HydraConfig.get().overrides.task)
+    settings, contents = _settings(config, HydraConfig.get().overrides.task)
     for note in _notes(settings):
         print(note, file=sys.stderr)
-    if content is None:
-        content = _left_off(folder, settings)
-    if content is not None and (folder / RESULT_NAME).exists() and content["training"]["step"] >= settings.total_steps:
+    contents = contents or _left_off(folder, settings)
+    finished = all((each / RESULT_NAME).exists() for each in folders(folder, settings).values())
+    if contents and finished and contents[0]["training"]["step"] >= settings.total_steps:
         print(f"{shown}: finished already.")
         return
     training = Training(settings, folder)
-    if content is not None:
-        training.load(content)
+    if contents:
+        training.load(contents)
     try:
-        evaluation = training.run()
+        evaluations = training.run()
     except DivergedError as error:
         sys.exit(_complain(str(error), status=1))
     except KeyboardInterrupt:
-        kept = (folder / checkpoint.FILE_NAME).exists()
-        mend = f"{_program()} resume={shlex.quote(shown)} goes on" if kept else "there is none yet"
+        mend = f"{_program()} resume={shlex.quote(shown)} goes on" if _kept(folder) else "there is none yet"
         sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
     finally:
         training.close()
-    print(_summary(settings.env.id, training.step, evaluation.returns))
-    watch = f"{_program().replace('train', 'evaluate')} {shlex.quote(shown)} --render"
+    for seed, evaluation in evaluations.items():
+        print(f"{f'Seed {seed}: ' if settings.seeds > 1 else ''}{_summary(settings.env.id, training.step, evaluation)}")
+    watched = shlex.quote(os.path.join(shown, str(next(iter(evaluations)))) if settings.seeds > 1 else shown)
+    watch = f"{_program().replace('train', 'evaluate')} {watched} --render"
     print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(shown))}    Watch the policy: {watch}")
+    if training.failures:
+        sys.exit(_complain("\n".join(f"Seed {seed}: {error}" for seed, error in training.failures.items()), status=1))
 
 
 def _notes(settings: Settings) -> Iterator[str]:
@@ -169,16 +179,16 @@ def _notes(settings: Settings) -> Iterator[str]:
         )
 
 
-def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[str, Any] | None]:
-    """The settings of the run, and the checkpoint's content if it resumes one."""
+def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, list[dict[str, Any]]]:
+    """The settings of the run, and the content of its seeds' checkpoints if it resumes one."""
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     values.pop("hydra", None)
     resume = values.pop("resume")
     if not resume:
-        return Settings.check(values), None  # type: ignore[arg-type]
-    content = _run_content(Path(resume), config.env.id, "env.id=")
-    saved = content["settings"]
+        return Settings.check(values), []  # type: ignore[arg-type]
+    contents = _contents(Path(resume), config.env.id)
+    saved = contents[0]["settings"] | {"seeds": len(contents)}
     for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
         if key in ("resume", "env.id"):
             continue
@@ -186,24 +196,49 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[
         section, _, name = key.rpartition(".")
         (saved[section] if section else saved)[name] = OmegaConf.select(config, key)
     settings = Settings.check(saved)
-    step = content["training"]["step"]
+    step = contents[0]["training"]["step"]
+    finished = all((each / RESULT_NAME).exists() for each in folders(Path(resume), settings).values())
     require(
-        settings.total_steps > step or not (Path(resume) / RESULT_NAME).exists(),
+        settings.total_steps > step or not finished,
         f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
     )
-    return settings, content
+    return settings, contents
 
 
-def _left_off(folder: Path, settings: Settings) -> dict[str, Any] | None:
+def _left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
     """What an earlier sweep got done of this job; in a sweep a job finds its own folder again."""
-    if not (folder / checkpoint.FILE_NAME).exists():
-        return None
-    content = _run_content(folder, settings.env.id, "env.id=")
+    if not _kept(folder):
+        return []
+    contents = _contents(folder, settings.env.id)
     require(
-        content["settings"] == settings.model_dump(),
+        contents[0]["settings"] | {"seeds": len(contents)} == settings.model_dump(),
         f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
     )
-    return content
+    return contents
+
+
+def _kept(folder: Path) -> list[Path]:
+    """The folders of the runs that have a checkpoint: the given one, or those of several seeds below it."""
+    if (folder / checkpoint.FILE_NAME).exists():
+        return [folder]
+    below = [path.parent for path in folder.glob(f"*/{checkpoint.FILE_NAME}") if path.parent.name.isdecimal()]
+    return sorted(below, key=lambda path: int(path.name))
+
+
+def _contents(folder: Path, typed_env_id: str) -> list[dict[str, Any]]:
+    """The contents of the checkpoints of a run, or of several seeds' runs that can go on together."""
+    kept = _kept(folder)
+    contents = [_run_content(path, typed_env_id, "env.id=") for path in kept or [folder]]
+    if len(contents) > 1:
+        first = contents[0]
+        for path, seed, content in zip(kept, itertools.count(first["settings"].get("seed")), contents, strict=False):
+            require(
+                content["settings"] == first["settings"] | {"seed": seed}
+                and content["training"]["step"] == first["training"]["step"],
+                f"{folder}: the runs in it do not go on together, {path.name} is not at the step or not with the "
+                f"settings of {kept[0].name}; resume them one by one, resume={path} for instance.",
+            )
+    return contents
 
 
 def _run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, Any]:
@@ -293,7 +328,8 @@ def _hydra_sentence(error: Exception) -> str:
     return f"{text.splitlines()[0].rstrip('.')}; settings are typed key=value, --help shows them."
 
 
-def _summary(env_id: str, step: int, returns: Any) -> str:
+def _summary(env_id: str, step: int, evaluation: Evaluation) -> str:
+    returns = evaluation.returns
     return (
         f"{env_id} after {step:,} steps: mean return {returns.mean():.2f}, standard deviation {returns.std():.2f}, "
         f"worst {returns.min():.2f}, over {len(returns)} episodes without exploration."

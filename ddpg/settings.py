@@ -99,7 +99,8 @@ class Settings(_Section):
     gradient_stop: _option_of(GradientStop)  # type: ignore[valid-type]
     critic_freeze: _option_of(CriticFreeze)  # type: ignore[valid-type]
     exploration: _option_of(Exploration)  # type: ignore[valid-type]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**62)]
+    seeds: Annotated[int, Field(ge=1, le=2**16)]
     total_steps: Count
     device: str
     compile: bool
@@ -133,6 +134,10 @@ class Settings(_Section):
             return cls.model_validate(values)
         except ValidationError as errors:
             raise InputError("\n".join(map(_sentence, errors.errors()))) from None
+
+    def of_seed(self, seed: int) -> Self:
+        """The settings of this seed's run alone."""
+        return self.model_copy(update={"seed": seed, "seeds": 1})
 
     def digest(self) -> str:
         """SHA-256 of the settings: equal for equal runs, whatever their seed's place or the way they were typed."""

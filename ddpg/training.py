@@ -1,76 +1,54 @@
-"""The loop: act, store, update, and at intervals measure, evaluate and keep."""
+"""The loop: act, store, update, and at intervals measure, evaluate and keep; for one seed or several at once."""
 
-import copy
-import json
 import math
-import os
-import platform
 import sys
 import time
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import yaml
-from gymnasium.spaces import Box
-from torch import Tensor
 from tqdm import tqdm
 
-from ddpg import checkpoint, optimizers
-from ddpg.agent import DDPG
-from ddpg.compilation import CompilationError, CompiledUpdate
-from ddpg.environments import Collector, Transitions, make_environment, make_vector
-from ddpg.errors import InputError, real, whole
-from ddpg.evaluation import FINAL_EPISODES, FIRST_SEED, Evaluation, evaluate
-from ddpg.gradient_flow import GradientFlow
-from ddpg.replay_buffer import Batch, ReplayBuffer
+from ddpg.compilation import CompilationError
+from ddpg.compiled_agent import CompiledPolicy, CompiledUpdate, JointUpdate
+from ddpg.environments import make_environment
+from ddpg.errors import InputError
+from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
+from ddpg.recording import RecordingError
+from ddpg.replay_buffer import Batch
+from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
-from ddpg.telemetry import Telemetry, applied_gradients
 
-RESULT_NAME = "result.json"
 _AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_THREADS says
 
 
-class DivergedError(RuntimeError):
-    """The losses are no longer finite."""
-
-
-def make_agent(settings: Settings, observation_space: Box, action_space: Box) -> DDPG:
-    """The agent that the settings describe."""
-    options = settings.agent.model_dump()
-    options["optimizer"] = optimizers.named(options["optimizer"], options.pop("optimizer_options"))
-    return DDPG(
-        observation_space,
-        action_space,
-        gradient_stop=settings.gradient_stop,
-        critic_freeze=settings.critic_freeze,
-        exploration=settings.exploration,
-        device=settings.device,
-        seed=settings.seed,
-        **options,
-    )
-
-
-def suitable_threads(hidden_sizes: Sequence[int], batch_size: int) -> int:
+def suitable_threads(hidden_sizes: Sequence[int], batch_size: int, seeds: int = 1) -> int:
     """How many threads of PyTorch an update of these sizes repays; the same for equal sizes on equal machines.
 
     A second thread has to be woken for every operation, which small ones do not repay: on two cores, Pendulum's update
     took 1.03 times as long with two threads at 64/64/128 (networks and batch), 1.04 at 256/256/64, 0.86 at 256/256/128.
+    Several seeds share the threads out among them: 0.56 for eight at 64/64/128.
     """
     products = batch_size * max(map(math.prod, pairwise([*hidden_sizes, 1])))  # of one layer
-    return _AVAILABLE_THREADS if products > 2**22 else 1
+    return _AVAILABLE_THREADS if products > 2**22 or seeds > 1 else 1
+
+
+def folders(folder: Path, settings: Settings) -> dict[int, Path]:
+    """The folder of each seed's run: the given one, or one below it for each of several seeds."""
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    return {seed: folder if settings.seeds == 1 else folder / str(seed) for seed in seeds}
 
 
 class Training:
-    """One run, from its first environment step to its result.
+    """The runs of one seed or of several, step by step together, from their first environment step to their results.
 
     Args:
-        settings: of the run.
-        folder: where events, checkpoint and result go.
+        settings: of all of them.
+        folder: where they go, as `folders` says.
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
@@ -78,209 +56,140 @@ class Training:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        self.folder = folder
-        torch.set_num_threads(settings.threads or suitable_threads(settings.agent.hidden_sizes, settings.batch_size))
-        env = settings.env
-        self.evaluation_environment = make_environment(env.id, env.kwargs)
-        observation_space = self.evaluation_environment.observation_space
-        action_space = self.evaluation_environment.action_space
-        assert isinstance(observation_space, Box) and isinstance(action_space, Box)
-        self._adopt(make_agent(settings, observation_space, action_space))
-        self.buffer = ReplayBuffer(
-            settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
+        torch.set_num_threads(
+            settings.threads or suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         )
-        self.collector = Collector(make_vector(env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous))
-        self.generator = np.random.default_rng([settings.seed, 1])  # of the random actions before learning starts
-        self.step = 0
-        self.updates = 0
-        self.seconds = 0.0
+        self.evaluation_environment = make_environment(settings.env.id, settings.env.kwargs)
+        self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
+        self.failures: dict[int, Exception] = {}
+        """the seeds that had to be given up"""
+        self._seconds = 0.0
+        self._started = time.perf_counter()
         self._measure_next = False
-        self.returns = np.zeros(env.num_envs)
-        self.lengths = np.zeros(env.num_envs)
+        self._compiled = settings.compile
+        self._joint = True
+        self._choose_code()
 
-    def _adopt(self, agent: DDPG) -> None:
-        self.agent = agent
-        self._compiled: CompiledUpdate | None = CompiledUpdate(agent) if self.settings.compile else None
+    def load(self, contents: Sequence[dict[str, Any]]) -> None:
+        """Go on from the content of each run's checkpoint. Raises `InputError` if one is not of its run."""
+        self._seconds = max([run.load(content) for run, content in zip(self.runs, contents, strict=True)])
+        self._choose_code()
 
-    def run(self) -> Evaluation:
-        """Train up to `total_steps`, evaluate, write checkpoint and result.
+    def run(self) -> dict[int, Evaluation]:
+        """Train up to `total_steps`, write checkpoints and results; the final evaluation of each seed.
 
         Raises:
-            DivergedError: if a loss is no longer finite.
+            DivergedError: if a loss is no longer finite, and of several seeds none is left.
         """
-        settings = self.settings
-        self._started = time.perf_counter() - self.seconds
-        with Telemetry(self.folder, settings.env.id, settings.total_steps, self.step) as telemetry:
-            telemetry.describe(yaml.safe_dump(settings.model_dump(), sort_keys=False))
-            while self.step < settings.total_steps:
-                self.advance(telemetry)
-        episodes = tqdm(range(FINAL_EPISODES), desc="final evaluation", unit=" episodes", leave=False)
-        evaluation = evaluate(self.agent, self.evaluation_environment, episodes)
-        self._write_result(evaluation)
-        return evaluation
+        self._started = time.perf_counter() - self._seconds
+        with ExitStack() as stack:
+            for run in self.runs:
+                stack.enter_context(run.open(shown=run is self.runs[0]))
+            while self.step < self.settings.total_steps:
+                self.advance()
+        return {run.settings.seed: self._finish(run) for run in self.runs}
 
-    def advance(self, telemetry: Telemetry) -> None:
-        """One step of every environment, and all that is due after it."""
-        count = self._interact(telemetry)
-        self._measure_next |= self._due(self.settings.log_interval, count)
-        self._learn(telemetry)
-        if self._due(self.settings.evaluation.interval, count):
-            self._evaluate(telemetry)
-        if self._due(self.settings.checkpoint.interval, count):
-            self.save()
+    def _finish(self, run: Run) -> Evaluation:
+        seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
+        episodes = tqdm(range(FINAL_EPISODES), desc=f"final evaluation{seed}", unit=" episodes", leave=False)
+        return run.finish(self.evaluation_environment, episodes, self._seconds)
 
     def close(self) -> None:
         """Close the environments."""
         self.evaluation_environment.close()
-        self.collector.vector.close()
+        for run in self.runs:
+            run.close()
 
-    def _interact(self, telemetry: Telemetry) -> int:
-        """One step of every environment; the number of transitions it gave."""
-        transitions = self.collector.step(self._actions())
-        self.buffer.add(
-            transitions.observations,
-            transitions.actions,
-            transitions.rewards,
-            transitions.next_observations,
-            transitions.terminations,
-        )
-        count = len(transitions.rewards)
-        self.step += count
-        telemetry.advance(count)
-        self._follow_episodes(transitions, telemetry)
-        return count
+    @property
+    def step(self) -> int:
+        """Environment steps so far, of each run."""
+        return self.runs[0].step
 
-    def _actions(self) -> np.ndarray:
-        if self.step >= self.settings.learning_starts:
-            return self.agent.act(self.collector.observations, explore=True)
-        space = self.agent.action_space
-        actions = self.generator.uniform(space.low, space.high, (self.collector.num_envs, *space.shape))
-        return actions.astype(space.dtype)
+    @property
+    def updates(self) -> int:
+        """Gradient steps so far, of each run."""
+        return self.runs[0].agent.critic_updates
 
-    def _follow_episodes(self, transitions: Transitions, telemetry: Telemetry) -> None:
-        self.returns[transitions.environments] += transitions.rewards
-        self.lengths[transitions.environments] += 1
-        ended = transitions.environments[transitions.terminations | transitions.truncations]
-        if len(ended):
-            telemetry.episode(self.step, self.returns[ended].mean(), self.lengths[ended].mean())
-            self.returns[ended] = 0
-            self.lengths[ended] = 0
-            self.agent.exploration.reset(np.isin(np.arange(self.collector.num_envs), ended))
+    def advance(self) -> None:
+        """One step of every environment, and all that is due after it."""
+        before = self.step
+        self._each(Run.interact)
+        self._measure_next |= self._due(self.settings.log_interval, before)
+        self._learn()
+        if self._due(self.settings.evaluation.interval, before):
+            self._each(self._evaluate)
+        if self._due(self.settings.checkpoint.interval, before):
+            self._seconds = time.perf_counter() - self._started
+            for run in self.runs:
+                run.save(self._seconds)
 
-    def _learn(self, telemetry: Telemetry) -> None:
+    def _learn(self) -> None:
         """The gradient steps that are due."""
-        settings = self.settings
         due = self._updates_until(self.step)
         while self.updates < due:
-            batch = self.buffer.sample(settings.batch_size)
-            self.updates += 1
-            if (self._measure_next and self.updates == due) or self._audit_due():
-                self._measured_update(batch, telemetry)
-            else:
-                self._update(batch)
+            audit = self.settings.audit and self.updates + 1 in (1, self._updates_until(self._last_step))
+            measured = audit or (self._measure_next and self.updates + 1 == due)
+            self._measure_next &= not measured
+            self._update_with({run: run.buffer.sample(self.settings.batch_size) for run in self.runs}, measured, audit)
 
-    def _update(self, batch: Batch) -> dict[str, Tensor]:
-        if self._compiled is not None:
-            try:
-                return self._compiled(batch)
-            except CompilationError as error:
-                tqdm.write(f"compile=true: {error} The run goes on without.", file=sys.stderr)
-                self._compiled = None
-        return self.agent.update(batch)
+    def _update_with(self, batches: dict[Run, Batch], measured: bool, audit: bool) -> None:
+        if measured:
+            self._each(lambda run: run.measure(batches[run], audit))
+        self._or_plainly(lambda: self._update([batches[run] for run in self.runs]))
 
     def _updates_until(self, step: int) -> int:
         """How many updates are due by an environment step."""
         return int((step - self.settings.learning_starts) * self.settings.gradient_steps_per_step)
 
-    def _audit_due(self) -> bool:
-        """Whether this update is the first or the last of the run, and audits are wanted."""
+    @property
+    def _last_step(self) -> int:
         envs = self.settings.env.num_envs
-        last_step = -(-self.settings.total_steps // envs) * envs
-        return self.settings.audit and self.updates in (1, self._updates_until(last_step))
+        return -(-self.settings.total_steps // envs) * envs
 
-    def _measured_update(self, batch: Batch, telemetry: Telemetry) -> None:
-        # A compiled update has no passes and steps to be seen, so an eager copy makes them, and is thrown away.
-        agent = self.agent if self._compiled is None else copy.deepcopy(self.agent)
-        with GradientFlow(agent.modules(), trace=self._audit_due()) as flow:
-            measurements = agent.update(batch)
-        if self._compiled is not None:
-            measurements = self._update(batch)
-        gap = {"values/target_actor_gap": self.agent.target_actor_gap(batch.observations)}
-        numbers = telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
-        if self._audit_due():
-            telemetry.audit(self.step, flow)
-        self._measure_next = False
-        critic_loss, actor_loss = numbers["losses/critic"], numbers["losses/actor"]
-        if not (math.isfinite(critic_loss) and math.isfinite(actor_loss)):
-            raise DivergedError(
-                f"training diverged before step {self.step}: losses/critic={critic_loss}, losses/actor={actor_loss}; "
-                f"lower agent.critic_lr={self.settings.agent.critic_lr} or "
-                f"agent.actor_lr={self.settings.agent.actor_lr}."
-            )
+    def _due(self, interval: int, before: int) -> bool:
+        """Whether the environment steps since `before` completed an interval, or the run."""
+        return self.step // interval > before // interval or self.step >= self.settings.total_steps
 
-    def _evaluate(self, telemetry: Telemetry) -> None:
+    def _evaluate(self, run: Run) -> None:
         started = time.perf_counter()
-        evaluation = evaluate(self.agent, self.evaluation_environment, range(self.settings.evaluation.episodes))
-        telemetry.evaluation(self.step, evaluation, time.perf_counter() - started)
+        evaluation = evaluate(run.agent, self.evaluation_environment, range(self.settings.evaluation.episodes))
+        run.telemetry.evaluation(self.step, evaluation, time.perf_counter() - started)
 
-    def _due(self, interval: int, count: int) -> bool:
-        """Whether the latest `count` environment steps completed an interval, or the run."""
-        return self.step // interval > (self.step - count) // interval or self.step >= self.settings.total_steps
+    def _each(self, do: Callable[[Run], None]) -> None:
+        """Do it for every run. Of several, one that fails is given up, and the others go on."""
+        for run in list(self.runs):
+            try:
+                self._or_plainly(partial(do, run))
+            except (DivergedError, InputError) as error:
+                if len(self.runs) == 1:
+                    raise
+                self._give_up(run, error)
 
-    def save(self) -> None:
-        """Write the checkpoint that evaluation reads and a resumed run goes on from."""
-        self.seconds = time.perf_counter() - self._started
-        content = {
-            "agent": self.agent.state_dict(),
-            "settings": self.settings.model_dump(),
-            "training": {
-                "buffer": self.buffer.state_dict(),
-                "collector": self.collector.state_dict(),
-                "generator": self.generator.bit_generator.state,
-                "step": self.step,
-                "updates": self.updates,
-                "seconds": self.seconds,
-                "returns": self.returns.tolist(),
-                "lengths": self.lengths.tolist(),
-            },
-        }
-        checkpoint.save(self.folder / checkpoint.FILE_NAME, content)
+    def _give_up(self, run: Run, error: Exception) -> None:
+        tqdm.write(f"seed {run.settings.seed} is given up, the others go on: {error}", file=sys.stderr)
+        self.failures[run.settings.seed] = error
+        self.runs.remove(run)
+        run.close()
+        self._choose_code()
 
-    def load(self, content: dict[str, Any]) -> None:
-        """Go on from a checkpoint's content. Raises `InputError` if it is not one of this run."""
-        self._adopt(DDPG.from_state_dict(content["agent"], device=self.settings.device))
+    def _or_plainly(self, do: Callable[[], object]) -> None:
+        """Do it; if code cannot be recorded or compiled, once more with plainer code."""
         try:
-            self._load(content["training"])
-        except Exception as error:  # a file from elsewhere may be wrong in any way
-            raise InputError(f"{self.folder}: the checkpoint does not fit its run ({error}); train anew.") from error
+            do()
+        except (RecordingError, CompilationError) as error:
+            tqdm.write(f"{error} The run goes on without.", file=sys.stderr)
+            self._compiled = False
+            self._joint &= not isinstance(error, RecordingError)
+            self._choose_code()
+            do()
 
-    def _load(self, state: dict[str, Any]) -> None:
-        self.buffer.load_state_dict(state["buffer"])
-        self.collector.load_state_dict(state["collector"])
-        self.generator.bit_generator.state = state["generator"]
-        self.step = whole("step", state["step"], least=0)
-        self.updates = whole("updates", state["updates"], least=0)
-        self.seconds = real("seconds", state["seconds"], least=0)
-        self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
-
-    def _write_result(self, evaluation: Evaluation) -> None:
-        result = {
-            "mean_return": float(evaluation.returns.mean()),
-            "std_return": float(evaluation.returns.std()),
-            "returns": evaluation.returns.tolist(),
-            "lengths": evaluation.lengths.tolist(),
-            "first_evaluation_seed": FIRST_SEED,
-            "seed": self.settings.seed,
-            "environment_steps": self.step,
-            "gradient_steps": self.updates,
-            "training_seconds": self.seconds,
-            "config_digest": self.settings.digest(),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("ddpg", "torch", "gymnasium", "numpy")},
-            },
-        }
-        path = self.folder / RESULT_NAME
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(result, indent=2) + "\n")
-        os.replace(unfinished, path)
+    def _choose_code(self) -> None:
+        """What acts and updates: compiled code or eager, one update for all runs or one for each."""
+        agents = [run.agent for run in self.runs]
+        for run in self.runs:
+            run.policy = CompiledPolicy(run.agent) if self._compiled else None
+        if self._joint and len(agents) > 1:
+            self._update: Callable[[Sequence[Batch]], object] = JointUpdate(agents, self._compiled)
+        else:
+            updates = [CompiledUpdate(agent) if self._compiled else agent.update for agent in agents]
+            self._update = lambda batches: [update(batch) for update, batch in zip(updates, batches, strict=True)]

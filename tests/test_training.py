@@ -9,9 +9,11 @@ from conftest import identical, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddpg import DDPG, InputError, checkpoint
+from ddpg.recording import RecordingError
+from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
 from ddpg.telemetry import Telemetry
-from ddpg.training import DivergedError, Training
+from ddpg.training import Training
 
 SMALL = {
     "env": {"id": "Pendulum-v1", "num_envs": 1, "asynchronous": False, "kwargs": {"max_episode_steps": 30}},
@@ -32,6 +34,7 @@ SMALL = {
     "critic_freeze": {"name": "requires_grad"},
     "exploration": {"name": "gaussian", "sigma": 0.1},
     "seed": 0,
+    "seeds": 1,
     "total_steps": 200,
     "device": "cpu",
     "compile": False,
@@ -57,12 +60,13 @@ def small(**changes):
 
 
 def run(folder, settings, content=None):
+    """The one run of a training, and its final evaluation."""
     training = Training(settings, folder)
     if content is not None:
-        training.load(content)
-    evaluation = training.run()
+        training.load([content])
+    (evaluation,) = training.run().values()
     training.close()
-    return training, evaluation
+    return training.runs[0], evaluation
 
 
 def scalars(folder):
@@ -74,8 +78,8 @@ def scalars(folder):
     }
 
 
-def state(training):
-    return [*weights(*training.agent.modules().values()), *training.buffer.transitions()]
+def state(run):
+    return [*weights(*run.agent.modules().values()), *run.buffer.transitions()]
 
 
 @pytest.mark.parametrize("changes", [{}, {"env__num_envs": 4, "exploration": {"name": "ornstein_uhlenbeck"}}], ids=str)
@@ -107,7 +111,7 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_broken_off(tmp_path, changes):
     assert identical(state(whole), state(resumed))
     np.testing.assert_array_equal(evaluation.returns, again.returns)
     assert whole.step == resumed.step
-    assert whole.updates == resumed.updates
+    assert whole.agent.critic_updates == resumed.agent.critic_updates
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_broken_off(tmp_path, changes):
 def test_gradient_steps_follow_environment_steps(tmp_path, num_envs, ratio, steps, updates):
     training, _ = run(tmp_path, small(env__num_envs=num_envs, gradient_steps_per_step=ratio))
     assert training.step == steps
-    assert training.updates == training.agent.critic_updates == updates
+    assert training.agent.critic_updates == updates
     assert len(training.buffer) == 150
 
 
@@ -166,13 +170,14 @@ def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(
     monkeypatch.setattr(Telemetry, "audit", lambda self, step, flow: shown.append(step))
     training, _ = run(tmp_path / "again", small(audit=True, **settings))
     assert len(shown) == 2
-    assert training.updates == int((training.step - 50) * ratio)
-    assert shown[-1] == min(step for step in range(0, 250, num_envs) if int((step - 50) * ratio) == training.updates)
+    updates = training.agent.critic_updates
+    assert updates == int((training.step - 50) * ratio)
+    assert shown[-1] == min(step for step in range(0, 250, num_envs) if int((step - 50) * ratio) == updates)
 
 
 def test_a_short_run_without_learning_still_ends_well(tmp_path):
     training, _ = run(tmp_path, small(total_steps=30))
-    assert training.updates == 0
+    assert training.agent.critic_updates == 0
     assert (tmp_path / "result.json").exists()
 
 
@@ -197,7 +202,7 @@ def test_a_device_or_an_environment_that_is_not_there_is_refused_before_anything
 
 
 def test_settings_reach_the_agent(tmp_path):
-    training = Training(small(seed=3, exploration={"name": "ornstein_uhlenbeck", "theta": 0.5}), tmp_path)
+    training = Run(small(seed=3, exploration={"name": "ornstein_uhlenbeck", "theta": 0.5}), tmp_path)
     assert training.agent.exploration.as_data() == {
         "name": "ornstein_uhlenbeck",
         "theta": 0.5,
@@ -218,7 +223,7 @@ def test_actions_are_random_before_learning_starts_and_the_policys_afterwards(tm
     assert abs(random.mean()) < 0.35
     assert 0.9 < random.std() < 1.4  # uniform in ±2 has 1.15
     assert len(set(random)) == 100
-    other = Training(small(seed=1), tmp_path / "other")
+    other = Run(small(seed=1), tmp_path / "other")
     assert not np.isin(other._actions().ravel(), random).any()
     other.close()
     first = DDPG(training.agent.observation_space, training.agent.action_space, hidden_sizes=(8, 8))
@@ -255,7 +260,7 @@ def test_a_compiled_run_is_measured_on_an_eager_copy_and_learns_the_same(tmp_pat
     settings = {"total_steps": 80, "log_interval": 10, "audit": True, "agent__optimizer": "SGD"}
     eager, _ = run(tmp_path / "eager", small(**settings))
     compiled, _ = run(tmp_path / "compiled", small(compile=True, **settings))
-    assert compiled.updates == compiled.agent.critic_updates == 30
+    assert compiled.agent.critic_updates == 30
     for one, other in zip(state(eager), state(compiled), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
     expected, curves = scalars(tmp_path / "eager"), scalars(tmp_path / "compiled")
@@ -278,7 +283,7 @@ def test_where_nothing_can_be_compiled_a_sentence_says_so_and_the_run_is_eager(t
     eager, _ = run(tmp_path / "eager", small())
     capsys.readouterr()
     compiled, _ = run(tmp_path / "compiled", small(compile=True))
-    assert "compile=true: there is no C++ compiler" in capsys.readouterr().err
+    assert "there is no C++ compiler" in capsys.readouterr().err
     assert identical(state(eager), state(compiled))
 
 
@@ -293,3 +298,75 @@ def test_threads_follow_the_size_of_the_update_and_a_setting_overrides(tmp_path,
     ):
         Training(small(**{"threads": None, **changes}), tmp_path).close()
     assert chosen == [1, 3, 2]
+
+
+SEEDS = {"seeds": 3, "log_interval": 20, "agent__optimizer": "SGD", "total_steps": 90}
+
+
+def together(folder, content=None, **changes):
+    training = Training(small(**SEEDS | changes), folder)
+    if content is not None:
+        training.load(content)
+    evaluations = training.run()
+    training.close()
+    return training, evaluations
+
+
+def test_several_seeds_at_once_are_runs_of_their_own(tmp_path):
+    training, evaluations = together(tmp_path / "together")
+    assert list(evaluations) == [0, 1, 2]
+    for seed, one in enumerate(training.runs):
+        alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
+        for value, expected in zip(state(one), state(alone), strict=True):
+            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-4)
+        folder = tmp_path / "together" / str(seed)
+        result = json.loads((folder / "result.json").read_text())
+        assert result["seed"] == seed
+        assert result["mean_return"] == evaluations[seed].returns.mean()
+        assert result["config_digest"] == small(**SEEDS | {"seeds": 1, "seed": seed}).digest()
+        curves, expected = scalars(folder), scalars(tmp_path / f"alone{seed}")
+        assert curves.keys() == expected.keys()
+        for tag in ("losses/critic", "eval/mean_return"):
+            assert curves[tag] == [(step, pytest.approx(value, rel=1e-2)) for step, value in expected[tag]]
+        assert identical(weights(DDPG.load(folder).actor), weights(one.agent.actor))
+    assert not identical(weights(training.runs[0].agent.actor), weights(training.runs[1].agent.actor))
+
+
+def test_several_seeds_are_resumed_exactly(tmp_path):
+    whole, _ = together(tmp_path / "whole")
+    together(tmp_path / "resumed", total_steps=70)
+    content = [checkpoint.load(tmp_path / "resumed" / str(seed)) for seed in range(3)]
+    resumed, _ = together(tmp_path / "resumed", content)
+    for one, other in zip(whole.runs, resumed.runs, strict=True):
+        assert identical(state(one), state(other))
+
+
+def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    measure = Run.measure
+
+    def failing(self, batch, audit):
+        if self.settings.seed == 1 and self.step >= 60:
+            raise DivergedError("a loss of its own")
+        measure(self, batch, audit)
+
+    monkeypatch.setattr(Run, "measure", failing)
+    training, evaluations = together(tmp_path)
+    assert list(evaluations) == [0, 2]
+    assert list(training.failures) == [1]
+    assert "seed 1 is given up, the others go on: a loss of its own" in capsys.readouterr().err
+    assert [one.agent.critic_updates for one in training.runs] == [40, 40]
+    assert not (tmp_path / "1" / "result.json").exists()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_seeds_that_cannot_be_recorded_together_are_updated_one_by_one(tmp_path, monkeypatch, capsys, compiled):
+    def refuse(*arguments):
+        raise RecordingError("not to be recorded.")
+
+    monkeypatch.setattr("ddpg.compiled_agent.record_update", refuse)
+    monkeypatch.setattr("ddpg.training.CompiledPolicy", lambda agent: agent.policy)
+    training, _ = together(tmp_path / "together", compile=compiled)
+    assert "not to be recorded. The run goes on without." in capsys.readouterr().err
+    for seed, one in enumerate(training.runs):
+        alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
+        assert identical(state(one), state(alone))
