@@ -240,22 +240,6 @@ def test_the_scripts_run(tmp_path):
     assert shutil.which("ddpg-train", path=Path(sys.executable).parent)
 
 
-def test_the_benchmark_compares_in_turns(tmp_path):
-    arguments = ["step", "--rounds", "2", "--hidden", "8", "--output", "figures.json"]
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / "benchmark.py", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seconds = json.loads((tmp_path / "figures.json").read_text())["seconds"]
-    assert all(len(times) == 2 for times in seconds.values())
-    assert min(seconds["whole step without its update"]) > max(seconds["the bare environment's step"])
-    assert all(f"{name} " in done.stdout for name in seconds)
-
-
 def test_a_run_broken_off_in_its_final_evaluation_can_be_finished(command):
     assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
     result = Path("here/result.json")
