@@ -175,6 +175,8 @@ def _powers(base: float, exponents: list[Tensor]) -> list[Tensor]:
 def _matrix_product(left: Tensor, right: Tensor) -> Any:
     """`left @ right`, with skinny operands in the form that is fast on a CPU."""
     (rows, inner), columns = left.shape, right.shape[1]
+    if rows == 1:  # one dot product for each column, fused with what follows
+        return (left * right.t()).sum(dim=1).unsqueeze(0)
     if inner <= 4 < columns:  # a few outer products, fused with what follows
         products = [left[:, k : k + 1] * right[k : k + 1] for k in range(inner)]
         return functools.reduce(torch.add, products)

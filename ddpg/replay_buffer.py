@@ -1,6 +1,6 @@
 """The replay buffer, and the batch that it hands to the agent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -143,20 +143,37 @@ class ReplayBuffer:
         Raises:
             InputError: if the buffer is empty or the batch size below 1.
         """
-        require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
-        indices = torch.randint(self._size, (whole("batch_size", batch_size, least=1),), generator=self._generator)
-        if self._array is not None:
-            return Batch(*map(torch.from_numpy, self._columns(self._array.take(indices.numpy(), axis=0))))
-        return Batch(*self._columns(self._rows.index_select(0, indices.to(self._rows.device))))
+        return self.sampler(batch_size)()
+
+    def sampler(self, batch_size: int) -> Callable[[], Batch]:
+        """`sample` for a loop: every call draws anew, into the tensors of the same batch.
+
+        Raises:
+            InputError: if the batch size is below 1; the sampler, if the buffer is empty.
+        """
+        indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64)
+        rows = self._rows.new_empty(batch_size, sum(self._widths))
+        batch = Batch(*(rows[:, place] for place in self._places))
+        # The same memory for NumPy, whose calls are quicker.
+        index_array = indices.numpy()
+        row_array = rows.numpy() if self._array is not None else None
+
+        def sample() -> Batch:
+            require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
+            indices.random_(self._size, generator=self._generator)
+            if self._array is not None:
+                self._array.take(index_array, axis=0, out=row_array, mode="clip")  # "raise" would copy first
+            else:
+                torch.index_select(self._rows, 0, indices.to(self._rows.device), out=rows)
+            return batch
+
+        return sample
 
     def transitions(self) -> Batch:
         """Everything stored, oldest first."""
         start = self._position if self._size == self.capacity else 0
-        return Batch(*self._columns(self._rows[: self._size].roll(-start, dims=0)))
-
-    def _columns(self, rows: Any) -> Iterator[Any]:
-        """The columns of rows that an array or a tensor holds, as a batch has them."""
-        return (rows[:, place] for place in self._places)
+        rows = self._rows[: self._size].roll(-start, dims=0)
+        return Batch(*(rows[:, place] for place in self._places))
 
     def state_dict(self) -> dict[str, Any]:
         """The stored transitions, where the next one goes, and the state of the sampling."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 import yaml
 from gymnasium.spaces import Box
 
@@ -21,6 +22,7 @@ from ddpg.environments import Collector, Transitions, make_vector
 from ddpg.errors import InputError, real, whole
 from ddpg.evaluation import FIRST_SEED, Evaluation, evaluate
 from ddpg.gradient_flow import GradientFlow
+from ddpg.recording import state
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.settings import Settings
 from ddpg.telemetry import Telemetry, applied_gradients
@@ -76,7 +78,9 @@ class Run:
         self.buffer = ReplayBuffer(
             settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
         )
+        self.sample = self.buffer.sampler(settings.batch_size)
         self.generator = np.random.default_rng([settings.seed, 1])  # of the random actions before learning starts
+        self._copy: DDPG | None = None
         self.step = 0
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs)
@@ -134,7 +138,7 @@ class Run:
         Raises:
             DivergedError: if a loss is no longer finite.
         """
-        agent = copy.deepcopy(self.agent)
+        agent = self._up_to_date_copy()
         with GradientFlow(agent.modules(), trace=audit) as flow:
             measurements = agent.update(batch)
         gap = {"values/target_actor_gap": agent.target_actor_gap(batch.observations)}
@@ -148,6 +152,18 @@ class Run:
                 f"lower agent.critic_lr={self.settings.agent.critic_lr} or "
                 f"agent.actor_lr={self.settings.agent.actor_lr}."
             )
+
+    def _up_to_date_copy(self) -> DDPG:
+        """The agent's copy, made once, since making one takes as long as an update."""
+        tensors = state(self.agent)
+        # An optimizer makes its state at its first update.
+        if self._copy is None or len(state(self._copy)) != len(tensors):
+            self._copy = copy.deepcopy(self.agent)
+        else:
+            with torch.no_grad():
+                torch._foreach_copy_(state(self._copy), tensors)
+            self._copy.critic_updates = self.agent.critic_updates
+        return self._copy
 
     def save(self, seconds: float) -> None:
         """Write the checkpoint that evaluation reads and a resumed run goes on from; `seconds` of training so far."""

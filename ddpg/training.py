@@ -130,7 +130,7 @@ class Training:
             audit = self.settings.audit and self.updates + 1 in (1, self._updates_until(self._last_step))
             measured = audit or (self._measure_next and self.updates + 1 == due)
             self._measure_next &= not measured
-            self._update_with({run: run.buffer.sample(self.settings.batch_size) for run in self.runs}, measured, audit)
+            self._update_with({run: run.sample() for run in self.runs}, measured, audit)
 
     def _update_with(self, batches: dict[Run, Batch], measured: bool, audit: bool) -> None:
         if measured:

@@ -66,6 +66,21 @@ def test_sampling_follows_the_seed_and_goes_on_from_its_state():
     assert numbers(restored) == numbers(buffers[0])
 
 
+def test_a_sampler_draws_what_sample_draws_into_the_same_tensors():
+    one, other = (ReplayBuffer(10, OBSERVATIONS, ACTIONS, seed=1) for _ in range(2))
+    sampler = one.sampler(50)
+    with pytest.raises(InputError, match="sample from an empty replay buffer"):
+        sampler()
+    batches = []
+    for first, count in ((0, 1), (1, 6), (7, 8)):
+        for buffer in (one, other):
+            buffer.add(*transitions(first, count))
+        batches.append(sampler())
+        assert all(map(torch.equal, batches[-1], other.sample(50)))
+    assert {id(batch) for batch in batches} == {id(batches[0])}
+    assert all(before is not after for before, after in zip(other.sample(50), other.sample(50), strict=True))
+
+
 def test_spaces_of_any_shape_are_flattened():
     buffer = ReplayBuffer(4, Box(0, 255, (2, 3), np.uint8), Box(-1, 1, (2, 2)))
     buffer.add(np.arange(6).reshape(2, 3), np.eye(2), 1.0, np.arange(6).reshape(2, 3)[::-1], False)

@@ -106,8 +106,9 @@ class OwnBuffer:
 
     def sample(self, batch: int, times: int) -> None:
         """Sample so many batches."""
+        sample = self._buffer.sampler(batch)
         for _ in range(times):
-            self._buffer.sample(batch)
+            sample()
         _finish(self._device)
 
     def stored(self) -> int:
@@ -148,6 +149,7 @@ class PlainRows:
     def __init__(self, capacity: int, width: int, batch: int, device: str) -> None:
         torch.set_num_threads(1)
         self._rows = torch.ones(capacity, width, device=device)
+        self._sampled = self._rows.new_empty(batch, width)
         # So many that they come from all over the array, and not from what a cache has kept of it.
         self._indices = itertools.cycle(torch.randint(capacity, (INDICES, batch), device=device))
         self._device = device
@@ -155,7 +157,7 @@ class PlainRows:
     def sample(self, batch: int, times: int) -> None:
         """Gather so many batches by indices that were drawn beforehand."""
         for indices in itertools.islice(self._indices, times):
-            self._rows.index_select(0, indices)
+            torch.index_select(self._rows, 0, indices, out=self._sampled)
         _finish(self._device)
 
 

@@ -130,7 +130,8 @@ def buffer_size(options: Options) -> list[Curve]:
         buffer = ReplayBuffer(x, space, actions, device=options.device)
         buffer.add(*random_transitions(x))
         plain = PlainRows(x, sum(each[0].numel() for each in buffer.sample(1)), options.batch, options.device)
-        points["sample", x] = timed(buffer.sample, options.batch, repetitions=SAMPLES, device=options.device, threads=1)
+        sample = buffer.sampler(options.batch)
+        points["sample", x] = timed(sample, repetitions=SAMPLES, device=options.device, threads=1)
         points[BOUND, x] = _per(SAMPLES, timed(plain.sample, options.batch, SAMPLES, threads=1))
     return [Curve("buffer size", "time of a sample", False, _turns(points, options))]
 

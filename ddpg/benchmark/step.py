@@ -40,7 +40,7 @@ def _steps(options: Options, stack: ExitStack) -> dict[str, Turn]:
         endless, other = (stack.enter_context(EndlessTraining(options, *overrides)) for _ in range(2))
         found[f"whole step, {name}"] = timed(endless.advance, 1, **work)
         # Of another training, since one whose updates are ahead of its steps would leave them out.
-        batch = other.training.runs[0].buffer.sample(options.batch)
+        batch = other.training.runs[0].sample()
         found[f"its update, {name}"] = timed(other.training._update, [batch], **work)
     return found
 
@@ -67,6 +67,6 @@ def _pieces(options: Options, stack: ExitStack) -> dict[str, Turn]:
         "collect (vector included)": (collector.step, actions),
         "act": (agent.act, observations, True),
         "add": (buffer.add, *rows),
-        "sample": (buffer.sample, options.batch),
+        "sample": (run.sample,),
     }
     return {name: timed(*call, repetitions=PIECES, device=options.device) for name, call in pieces.items()}

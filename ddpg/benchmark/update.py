@@ -83,7 +83,7 @@ def _calls(options: Options, agent: DDPG, buffer: ReplayBuffer) -> dict[str, Tur
         "act, one row": (agent.act, np.zeros((1, 3))),
         "act, 8 rows": (agent.act, np.zeros((8, 3))),
         "buffer: add": (buffer.add, *random_transitions(1)),
-        "buffer: sample": (buffer.sample, options.batch),
+        "buffer: sample": (buffer.sampler(options.batch),),
     }
     return {name: timed(*call, repetitions=500, device=options.device, threads=1) for name, call in calls.items()}
 

@@ -1,0 +1,29 @@
+"""What one seed's run measures. `test_training.py` tests what the loop makes of it."""
+
+import pytest
+from test_training import scalars, small
+
+from ddpg.training import Training
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "NAdam"])
+def test_what_is_shown_of_an_update_is_what_the_update_itself_goes_on_to_return(tmp_path, optimizer):
+    settings = small(
+        total_steps=80, log_interval=5, agent__optimizer=optimizer, agent__optimizer_options={"weight_decay": 1e-3}
+    )
+    training = Training(settings, tmp_path)
+    update, returned = training._update, []
+
+    def keep(batches):
+        (measurements,) = update(batches)
+        returned.append({tag: float(value) for tag, value in measurements.items()})
+
+    training._update = keep
+    training.run()
+    training.close()
+    curves = scalars(tmp_path)
+    for tag in returned[0]:
+        shown = dict(curves[tag])
+        assert shown.keys() == {51, *range(55, 81, 5)}
+        for step, value in shown.items():
+            assert value == pytest.approx(returned[step - settings.learning_starts - 1][tag], rel=1e-6), (tag, step)
