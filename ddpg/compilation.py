@@ -103,7 +103,9 @@ def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> N
     try:
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
             program = torch.export.export(graph, examples, strict=False)
-            aoti_compile_and_package(program, package_path=str(unfinished))
+            # Its patterns would put sums of products and biases, which fuse with what follows, together again.
+            configs = {"pattern_matcher": False}
+            aoti_compile_and_package(program, package_path=str(unfinished), inductor_configs=configs)
         os.replace(unfinished, path)
     except Exception as error:  # the compiler, the disk
         raise CompilationError(f"{path.name} cannot be compiled ({error}).") from error

@@ -178,6 +178,8 @@ def _matrix_product(left: Tensor, right: Tensor) -> Any:
     if rows == 1:  # one dot product for each column, fused with what follows
         return (left * right.t()).sum(dim=1).unsqueeze(0)
     if inner <= 4 < columns:  # a few outer products, fused with what follows
+        # A copy: `right` may be a transposed weight, and loops over every fourth number are not vectorised.
+        right = torch.cat([right[k : k + 1] for k in range(inner)])
         products = [left[:, k : k + 1] * right[k : k + 1] for k in range(inner)]
         return functools.reduce(torch.add, products)
     if columns == 1 < inner:
@@ -187,9 +189,9 @@ def _matrix_product(left: Tensor, right: Tensor) -> Any:
     return NotImplemented
 
 
-def _affine(bias: Tensor, left: Tensor, right: Tensor) -> Any:
-    product = _matrix_product(left, right)
-    return NotImplemented if product is NotImplemented else product + bias
+def _affine(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """A product, rewritten in its turn, and a sum that can be fused with what follows."""
+    return left @ right + bias
 
 
 CPU_REWRITES: dict[Any, Callable[..., Any]] = {
