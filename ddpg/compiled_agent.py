@@ -4,7 +4,7 @@ There is no second definition of the algorithm: `DDPG.update` and `Actor.forward
 is what runs from then on.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,19 +28,27 @@ class CompiledPolicy:
         self._actor = agent.actor
         self._device = agent.device
         self._dtype = np.float64 if agent.actor.centre.dtype == torch.float64 else np.float32
-        self._compiled: dict[int, compilation.Function] = {}
+        self._compiled: dict[int, Callable[[np.ndarray], np.ndarray]] = {}
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """Observations `(n, obs)` to actions `(n, act)`. Raises `CompilationError`."""
-        inputs = torch.from_numpy(np.array(observations, self._dtype, order="C"))
-        if self._device.type != "cpu":
-            inputs = inputs.to(self._device)
         run = self._compiled.get(len(observations))
         if run is None:
-            recording, tensors = record_policy(self._actor, inputs)
-            run = compilation.build(recording, tensors, [inputs], "the policy")
-            self._compiled[len(observations)] = run
-        return run([inputs])[0].numpy(force=True)
+            run = self._compiled[len(observations)] = self._compile(observations.shape)
+        return run(observations)
+
+    def _compile(self, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
+        array = np.zeros(shape, self._dtype)
+        inputs = torch.from_numpy(array)  # the same memory
+        example = inputs.to(self._device)
+        recording, tensors = record_policy(self._actor, example)
+        policy = compilation.build(recording, tensors, [example], "the policy")
+
+        def run(observations: np.ndarray) -> np.ndarray:
+            array[:] = observations
+            return policy([inputs.to(self._device)])[0].numpy(force=True)
+
+        return run
 
 
 class _RecordedUpdate:

@@ -171,19 +171,19 @@ class Collector:
         """
         observations = self.observations
         following, rewards, terminations, truncations, info = self.vector.step(actions)
-        resetting = self._resetting
         ended = terminations | truncations
         self.observations = last = np.array(following)  # a vector may write its next ones into the same array
-        if self._mode is AutoresetMode.NEXT_STEP:
-            self._resetting = ended
-        elif ended.any() and self._mode is AutoresetMode.SAME_STEP:
+        if ended.any() and self._mode is AutoresetMode.SAME_STEP:
             last = last.copy()
             for index in np.flatnonzero(ended):
                 last[index] = info["final_obs"][index]
-        elif ended.any():
+        elif ended.any() and self._mode is AutoresetMode.DISABLED:
             self.observations = np.array(self.vector.reset(options={"reset_mask": ended})[0])
-        everything = Transitions(self._all, observations, actions, rewards, last, terminations, truncations)
-        return Transitions(*(column[~resetting] for column in everything)) if resetting.any() else everything
+        transitions = Transitions(self._all, observations, actions, rewards, last, terminations, truncations)
+        if self._mode is AutoresetMode.NEXT_STEP:
+            acted, self._resetting = ~self._resetting, ended
+            return Transitions(*(column[acted] for column in transitions))
+        return transitions
 
     def state_dict(self) -> dict[str, Any]:
         """Where each environment stands. Only for the vectors of `make_vector`."""

@@ -103,9 +103,9 @@ class ReplayBuffer:
         columns = (
             as_rows(self.observation_space, observation, "observation"),
             as_rows(self.action_space, action, "action"),
-            np.reshape(reward, (-1, 1)),
+            np.asarray(reward).reshape(-1, 1),
             as_rows(self.observation_space, next_observation, "next_observation"),
-            np.reshape(terminated, (-1, 1)),
+            np.asarray(terminated).reshape(-1, 1),
         )
         count = len(columns[0])
         if len(set(map(len, columns))) > 1:

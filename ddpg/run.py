@@ -119,14 +119,15 @@ class Run:
         return actions.astype(space.dtype)
 
     def _follow_episodes(self, transitions: Transitions) -> None:
-        self.returns[transitions.environments] += transitions.rewards
-        self.lengths[transitions.environments] += 1
-        ended = transitions.environments[transitions.terminations | transitions.truncations]
-        if len(ended):
+        # Every environment has acted: those of `make_vector` reset within the step that ends an episode.
+        self.returns += transitions.rewards
+        self.lengths += 1
+        ended = transitions.terminations | transitions.truncations
+        if ended.any():
             self.telemetry.episode(self.step, self.returns[ended].mean(), self.lengths[ended].mean())
             self.returns[ended] = 0
             self.lengths[ended] = 0
-            self.agent.exploration.reset(np.isin(np.arange(self.collector.num_envs), ended))
+            self.agent.exploration.reset(ended)
 
     def measure(self, batch: Batch, audit: bool) -> None:
         """What an update with this batch does, seen on a copy of the agent, so that training goes on unobserved.

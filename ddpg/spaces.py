@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from ddpg.errors import require
+from ddpg.errors import InputError, require
 
 
 def check_spaces(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
@@ -49,13 +49,10 @@ def as_rows(space: Box, values: np.ndarray, role: str) -> np.ndarray:
 
     Raises `InputError` where the shape is neither.
     """
-    values = np.asarray(values)
-    if values.shape != space.shape and values.shape[1:] != space.shape:
-        require(
-            False,
-            f"{role} of shape {values.shape}: expected {space.shape}, or (n, …) of these with a leading axis.",
-        )
-    return values.reshape(-1, size(space))
+    values, shape = np.asarray(values), space.shape
+    if values.shape != shape and values.shape[1:] != shape:
+        raise InputError(f"{role} of shape {values.shape}: expected {shape}, or (n, …) of these with a leading axis.")
+    return values.reshape(-1, math.prod(shape))
 
 
 def space_to_data(space: Box) -> dict[str, Any]:
