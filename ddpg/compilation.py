@@ -4,16 +4,14 @@ import hashlib
 import os
 import platform
 import shutil
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx
-from tqdm import tqdm
 
+from ddpg.progress import under_way
 from ddpg.recording import Recording
 
 Function = Callable[[Sequence[Tensor]], list[Tensor]]
@@ -74,7 +72,7 @@ def _capture(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Te
 def _load(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tensor], what: str) -> Function:
     path = _cache_folder() / f"{_digest(graph, (*state, *inputs))}.pt2"
     if not path.exists():
-        with _progress(f"compiling {what}, once for this network and batch"):
+        with under_way(f"compiling {what}, once for this network and batch"):
             _compile(graph, (*state, *inputs), path)
     # What torch._inductor.aoti_load_package wraps; that import takes longer than most runs' start.
     try:
@@ -135,22 +133,3 @@ def _processor() -> str:
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
-
-
-@contextmanager
-def _progress(doing: str) -> Iterator[None]:
-    """Show that something is under way, and for how long."""
-    done = threading.Event()
-    with tqdm(bar_format="{desc} {elapsed}", desc=doing, leave=False) as bar:
-
-        def tick() -> None:
-            while not done.wait(0.5):
-                bar.refresh()
-
-        clock = threading.Thread(target=tick, daemon=True)
-        clock.start()
-        try:
-            yield
-        finally:
-            done.set()
-            clock.join()

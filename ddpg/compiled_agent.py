@@ -14,6 +14,7 @@ from torch import Tensor
 from ddpg import compilation
 from ddpg.agent import DDPG
 from ddpg.errors import require
+from ddpg.progress import under_way
 from ddpg.recording import batched, record_policy, record_update, state
 from ddpg.replay_buffer import Batch
 
@@ -148,9 +149,10 @@ class JointUpdate(_RecordedUpdate):
         return {tag: torch.stack([measurements[tag] for measurements in each]) for tag in each[0]}
 
     def _prepare(self, batches: Sequence[Batch]) -> tuple[list[str], compilation.Function]:
-        recording, tags = record_update(self.agents[0], batches[0])
-        self._stack()
-        joint = batched(recording, self._stacked, batches)
+        with under_way(f"recording the update of {len(self.agents)} agents"):
+            recording, tags = record_update(self.agents[0], batches[0])
+            self._stack()
+            joint = batched(recording, self._stacked, batches)
         if not self._compiled:
             tensors = [self._stacked[place] for place in joint.places]
             return tags, torch.no_grad()(lambda inputs: joint.graph(*tensors, *inputs))

@@ -1,8 +1,6 @@
 """A compiled or joint update is the eager one, recorded: for every stop, freeze and optimizer."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,7 +9,6 @@ from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 
 from ddpg import Batch, CompiledUpdate, InputError, JointUpdate
-from ddpg.compilation import CompilationError
 from ddpg.compiled_agent import CompiledPolicy
 from ddpg.gradient_stop import GradientStop, Manual
 from ddpg.optimizers import OPTIMIZERS
@@ -115,31 +112,6 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_agent():
         agent.update(make_batch())
 
 
-def test_without_a_compiler_there_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    update = CompiledUpdate(make_agent())
-    update(make_batch())
-    before = weights(*update.agent.modules().values())
-    with pytest.raises(CompilationError, match=r"no C\+\+ compiler; install g\+\+"):
-        update(make_batch())
-    assert identical(before, weights(*update.agent.modules().values()))
-
-
-def test_a_damaged_or_impossible_cache_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("ddpg.compilation._compile", lambda graph, inputs, path: path.parent.mkdir())
-    agent = make_agent()
-    agent.update(make_batch())
-    with pytest.raises(CompilationError, match=r"cannot be loaded; delete the file"):
-        CompiledUpdate(agent)(make_batch())
-    monkeypatch.undo()
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(CompilationError, match=r"cannot be made.*XDG_CACHE_HOME"):
-        CompiledUpdate(agent)(make_batch())
-
-
 def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
     class Peeking(GradientStop):
         def actions(self, policy, next_observations):
@@ -154,11 +126,6 @@ def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
         update(make_batch())
     assert identical(before, weights(*agent.modules().values()))
     assert agent.critic_updates == 1
-
-
-def test_nothing_of_the_compiler_is_loaded_before_something_is_compiled():
-    program = "import sys, ddpg.training; sys.exit(bool({'torch._inductor', 'torch._dynamo'} & sys.modules.keys()))"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def agents_of_seeds(**options):

@@ -6,7 +6,7 @@ from typing import Any
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.peers import StableBaselines, Tianshou, TorchRL, installed
 from ddpg.benchmark.report import Report, cores, sizes
-from ddpg.benchmark.subjects import EndlessTraining
+from ddpg.benchmark.subjects import NEVER, EndlessTraining
 from ddpg.benchmark.turns import Spread, ratios, take_turns
 from ddpg.benchmark.workers import start
 
@@ -31,7 +31,10 @@ def measure(options: Options) -> Report:
         )
         for name, times in seconds.items()
     ]
-    notes = [f"Rounds of {STEPS} steps. tianshou, torchrl and ddpg take as many threads as ddpg chooses for the sizes."]
+    notes = [
+        f"Rounds of {STEPS} steps. tianshou, torchrl and ddpg take as many threads as ddpg chooses for the sizes. The "
+        "peers write no curves; ddpg writes its default ones, but for the last row."
+    ]
     if missing:
         notes.append(f"Left out, as not installed: {', '.join(missing)}.")
     return Report(
@@ -65,5 +68,6 @@ def _contestants(options: Options) -> tuple[dict[str, tuple[Any, ...]], list[str
     own: dict[str, tuple[Any, ...]] = {
         "ddpg, eager": (EndlessTraining, options),
         "ddpg, compiled": (EndlessTraining, options, "compile=true"),
+        "ddpg, compiled, no curves": (EndlessTraining, options, "compile=true", f"log_interval={NEVER}"),
     }
     return found | own, [module for module in peers if not installed(module)]
