@@ -41,11 +41,16 @@ OmegaConf.register_new_resolver(
     lambda name: name if len(name) <= 150 else f"{name[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}",
     replace=True,
 )
-OmegaConf.register_new_resolver(
-    "seeds",  # of a run or several at once, as a folder's name
-    lambda first, count: str(first) if count == 1 else f"{first}-{first + count - 1}",
-    replace=True,
-)
+
+
+def _seeds_name(first: object, count: object) -> str:
+    """Of a run or several at once, as a folder's name; what is no number gets its sentence later."""
+    if isinstance(first, int) and isinstance(count, int) and count > 1:
+        return f"{first}-{first + count - 1}"
+    return str(first)
+
+
+OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
 
 RESUMABLE = (
     "total_steps",
@@ -221,13 +226,24 @@ def _kept(folder: Path) -> list[Path]:
     """The folders of the runs that have a checkpoint: the given one, or those of several seeds below it."""
     if (folder / checkpoint.FILE_NAME).exists():
         return [folder]
-    below = [path.parent for path in folder.glob(f"*/{checkpoint.FILE_NAME}") if path.parent.name.isdecimal()]
+    return [path for path in _seeds(folder) if (path / checkpoint.FILE_NAME).exists()]
+
+
+def _seeds(folder: Path) -> list[Path]:
+    """The folders of several seeds below the given one."""
+    below = [path for path in folder.glob("*") if path.name.isdecimal()]
     return sorted(below, key=lambda path: int(path.name))
 
 
 def _contents(folder: Path, typed_env_id: str) -> list[dict[str, Any]]:
     """The contents of the checkpoints of a run, or of several seeds' runs that can go on together."""
     kept = _kept(folder)
+    without = [path.name for path in _seeds(folder) if kept and folder not in kept and path not in kept]
+    if without:
+        raise InputError(
+            f"{folder}: seed {', '.join(without)} has no checkpoint, so the runs in it do not go on together; resume "
+            f"the others one by one, resume={kept[0]} for instance."
+        )
     contents = [_run_content(path, typed_env_id, "env.id=") for path in kept or [folder]]
     if len(contents) > 1:
         first = contents[0]

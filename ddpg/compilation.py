@@ -48,23 +48,29 @@ def _capture(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Te
     """One launch for all kernels (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs)."""
     if any(tensor.device.type != "cuda" for tensor in state):
         raise CompilationError("the optimizer keeps a part of its state on the CPU; take Adam.")
+    device = inputs[0].device
     state = [tensor.detach() for tensor in state]
     static = [tensor.clone() for tensor in inputs]
     before = [tensor.clone() for tensor in state]
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # libraries set themselves up at their first call, which cannot be captured
-        graph(*state, *static)
-    torch.cuda.current_stream().wait_stream(stream)
-    torch._foreach_copy_(state, before)
-    captured = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(captured):
-        outputs = graph(*state, *static)
+    with torch.cuda.device(device):
+        captured, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        try:
+            with torch.cuda.stream(stream):  # libraries set themselves up at a first call, which cannot be captured
+                graph(*state, *static)
+            torch.cuda.current_stream().wait_stream(stream)
+            with torch.cuda.graph(captured):
+                outputs = graph(*state, *static)
+        except RuntimeError as error:
+            raise CompilationError(f"device={device}: the graph cannot be captured ({error}).") from error
+        finally:
+            torch._foreach_copy_(state, before)
 
     def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-        torch._foreach_copy_(static, list(inputs))
-        captured.replay()
-        return [output.clone() for output in outputs]
+        with torch.cuda.device(device):
+            torch._foreach_copy_(static, list(inputs))
+            captured.replay()
+            return [output.clone() for output in outputs]
 
     return run
 
@@ -86,7 +92,9 @@ def _load(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tenso
 
 def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> None:
     """Compile the graph into a file that appears whole or not at all."""
-    if not any(map(shutil.which, [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"])):
+    known = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    compiler = next(filter(None, map(shutil.which, known)), None)
+    if compiler is None:
         raise CompilationError("there is no C++ compiler; install g++ or clang++, or name one in CXX.")
     from torch._inductor import aoti_compile_and_package  # takes seconds, and is needed only here
 
@@ -102,7 +110,7 @@ def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> N
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
             program = torch.export.export(graph, examples, strict=False)
             # Its patterns would put sums of products and biases, which fuse with what follows, together again.
-            configs = {"pattern_matcher": False}
+            configs = {"pattern_matcher": False, "cpp.cxx": (None, compiler)}
             aoti_compile_and_package(program, package_path=str(unfinished), inductor_configs=configs)
         os.replace(unfinished, path)
     except Exception as error:  # the compiler, the disk

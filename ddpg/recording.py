@@ -144,7 +144,8 @@ def _trace(
     function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], rewrites: dict[Any, Callable[..., Any]]
 ) -> fx.GraphModule:
     try:
-        with torch.compiler._compile_session_context():
+        # In one thread: a GPU's backward pass would run in another, which is not recorded.
+        with torch.compiler._compile_session_context(), torch.autograd.set_multithreading_enabled(False):
             return make_fx(function, decomposition_table=rewrites)(*inputs)
     except Exception as error:  # whatever a stop, a freeze or an optimizer of the user's own may do
         raise RecordingError(f"{function.__name__}: cannot be recorded ({error}).") from error

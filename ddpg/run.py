@@ -160,6 +160,8 @@ class Run:
         # An optimizer makes its state at its first update.
         if self._copy is None or len(state(self._copy)) != len(tensors):
             self._copy = copy.deepcopy(self.agent)
+            for tensor in state(self._copy):  # that may be a row of several agents' tensor, which is copied whole
+                tensor.data = tensor.data.clone()
         else:
             with torch.no_grad():
                 torch._foreach_copy_(state(self._copy), tensors)

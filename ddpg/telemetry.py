@@ -103,10 +103,17 @@ class Telemetry:
             self._writer.add_figure(f"audit/{update}", flow.figure(by=update), step)
         self._clock += time.perf_counter() - started
 
-    def evaluation(self, step: int, evaluation: Evaluation, seconds: float) -> None:
-        """An evaluation between the steps, and the time it took, which does not count as training."""
+    def evaluation(self, step: int, evaluation: Evaluation) -> None:
+        """An evaluation between the steps."""
         self._scalars(step, {"eval/mean_return": float(evaluation.returns.mean())})
+
+    def pause(self, seconds: float) -> None:
+        """So much of the time since the last update was no training."""
         self._clock += seconds
+
+    def take_bar(self, other: Self) -> None:
+        """Go on with the progress bar of another run, which has ended."""
+        self._bar, other._bar = other._bar, self._bar
 
     def _scalars(self, step: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():

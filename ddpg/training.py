@@ -117,7 +117,10 @@ class Training:
         self._measure_next |= self._due(self.settings.log_interval, before)
         self._learn()
         if self._due(self.settings.evaluation.interval, before):
+            started = time.perf_counter()
             self._each(self._evaluate)
+            for run in self.runs:
+                run.telemetry.pause(time.perf_counter() - started)
         if self._due(self.settings.checkpoint.interval, before):
             self._seconds = time.perf_counter() - self._started
             for run in self.runs:
@@ -151,9 +154,8 @@ class Training:
         return self.step // interval > before // interval or self.step >= self.settings.total_steps
 
     def _evaluate(self, run: Run) -> None:
-        started = time.perf_counter()
-        evaluation = evaluate(run.agent, self.evaluation_environment, range(self.settings.evaluation.episodes))
-        run.telemetry.evaluation(self.step, evaluation, time.perf_counter() - started)
+        episodes = range(self.settings.evaluation.episodes)
+        run.telemetry.evaluation(self.step, evaluate(run.agent, self.evaluation_environment, episodes))
 
     def _each(self, do: Callable[[Run], None]) -> None:
         """Do it for every run. Of several, one that fails is given up, and the others go on."""
@@ -168,7 +170,10 @@ class Training:
     def _give_up(self, run: Run, error: Exception) -> None:
         tqdm.write(f"seed {run.settings.seed} is given up, the others go on: {error}", file=sys.stderr)
         self.failures[run.settings.seed] = error
+        first = self.runs[0]
         self.runs.remove(run)
+        if run is first:  # the one with the bar
+            self.runs[0].telemetry.take_bar(run.telemetry)
         run.close()
         self._choose_code()
 

@@ -36,6 +36,24 @@ def test_without_a_compiler_there_is_a_sentence(tmp_path, monkeypatch):
     assert identical(before, weights(*update.agent.modules().values()))
 
 
+def test_the_compiler_that_was_found_is_the_one_that_compiles(tmp_path, monkeypatch):
+    chosen = []
+
+    def compile_(program, package_path, inductor_configs):
+        chosen.append(inductor_configs["cpp.cxx"])
+        raise OSError("this is far enough")
+
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("shutil.which", lambda name: "/elsewhere/clang++" if name == "clang++" else None)
+    monkeypatch.setattr("torch._inductor.aoti_compile_and_package", compile_)
+    agent = make_agent()
+    agent.update(make_batch())
+    with pytest.raises(CompilationError, match=r"cannot be compiled \(this is far enough\)"):
+        CompiledUpdate(agent)(make_batch())
+    assert chosen == [(None, "/elsewhere/clang++")]
+
+
 def test_a_damaged_or_impossible_cache_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("ddpg.compilation._compile", lambda graph, inputs, path: path.parent.mkdir())

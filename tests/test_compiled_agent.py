@@ -103,6 +103,22 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     assert compiled.parent.stat().st_mode & 0o077 == 0  # what lies there is run, so nobody else may write there
 
 
+def test_compiled_joint_updates_and_policies_equal_eager_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    agents = [double_agent(seed=seed) for seed in range(2)]
+    update = JointUpdate(copy.deepcopy(agents), compiled=True)
+    policy = CompiledPolicy(update.agents[1])
+    for seed in range(10):
+        batches = [columns_of_one_tensor(make_batch(seed=2 * seed + each, dtype=DOUBLE)) for each in range(2)]
+        measurements = update(batches)
+        for place, (agent, batch) in enumerate(zip(agents, batches, strict=True)):
+            for tag, value in agent.update(batch).items():
+                assert measurements[tag][place].item() == pytest.approx(value.item(), abs=1e-6)
+        observation = batches[0].observations[:1].numpy()
+        assert update.agents[1].act(observation, policy=policy) == pytest.approx(agents[1].act(observation), abs=1e-6)
+    assert max(distance(*pair) for pair in zip(agents, update.agents, strict=True)) < 1e-6
+
+
 def test_a_batch_that_does_not_fit_is_refused_as_by_the_agent():
     agent = make_agent()
     update = CompiledUpdate(agent)

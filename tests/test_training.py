@@ -9,6 +9,7 @@ from conftest import identical, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddpg import DDPG, InputError, checkpoint
+from ddpg.evaluation import evaluate
 from ddpg.recording import RecordingError
 from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
@@ -341,21 +342,44 @@ def test_several_seeds_are_resumed_exactly(tmp_path):
         assert identical(state(one), state(other))
 
 
-def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def takes(seconds, do):
+        def done(*arguments):
+            now[0] += seconds
+            return do(*arguments)
+
+        return done
+
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("ddpg.training.evaluate", takes(100.0, evaluate))
+    monkeypatch.setattr(Run, "interact", takes(1.0, Run.interact))
+    together(tmp_path, evaluation__interval=30)
+    for seed in range(3):
+        speeds = EventAccumulator(str(tmp_path / str(seed))).Reload().Scalars("time/steps_per_second")
+        assert [event.step for event in speeds] == [51, 60, 80, 90]
+        assert [event.value for event in speeds] == pytest.approx([1 / 3] * 4)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeypatch, capsys, seed):
     measure = Run.measure
 
     def failing(self, batch, audit):
-        if self.settings.seed == 1 and self.step >= 60:
+        if self.settings.seed == seed and self.step >= 60:
             raise DivergedError("a loss of its own")
         measure(self, batch, audit)
 
     monkeypatch.setattr(Run, "measure", failing)
     training, evaluations = together(tmp_path)
-    assert list(evaluations) == [0, 2]
-    assert list(training.failures) == [1]
-    assert "seed 1 is given up, the others go on: a loss of its own" in capsys.readouterr().err
+    assert list(evaluations) == [1 - seed, 2]
+    assert list(training.failures) == [seed]
+    shown = capsys.readouterr().err
+    assert f"seed {seed} is given up, the others go on: a loss of its own" in shown
+    assert "90/90" in shown
     assert [one.agent.critic_updates for one in training.runs] == [40, 40]
-    assert not (tmp_path / "1" / "result.json").exists()
+    assert not (tmp_path / str(seed) / "result.json").exists()
 
 
 @pytest.mark.parametrize("compiled", [False, True])

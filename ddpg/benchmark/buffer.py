@@ -163,8 +163,8 @@ class PlainRows:
 
 def stored_bytes(buffer: object) -> int:
     """Of the arrays and tensors that a buffer holds; what two of them share counts once."""
-    held = [np.asarray(each) for each in vars(buffer).values() if isinstance(each, np.ndarray | Tensor)]
-    return sum({each.ctypes.data: each.nbytes for each in held}.values())
+    held = [torch.as_tensor(each) for each in vars(buffer).values() if isinstance(each, np.ndarray | Tensor)]
+    return sum({each.data_ptr(): each.nbytes for each in held}.values())
 
 
 def _finish(device: str) -> None:

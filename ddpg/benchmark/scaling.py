@@ -18,7 +18,14 @@ from ddpg.benchmark import seeds
 from ddpg.benchmark.buffer import BOUND, SAMPLES, PlainRows
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
-from ddpg.benchmark.subjects import EndlessTraining, agent_and_buffer, compiled_update, random_transitions, threads_of
+from ddpg.benchmark.subjects import (
+    EndlessTraining,
+    agent_and_buffer,
+    compiled_update,
+    kinds,
+    random_transitions,
+    threads_of,
+)
 from ddpg.benchmark.turns import Spread, Turn, take_turns, timed
 from ddpg.replay_buffer import ReplayBuffer
 
@@ -104,7 +111,7 @@ def environments(options: Options) -> list[Curve]:
     points: dict[Point, Turn] = {}
     with ExitStack() as stack:
         for x in ENVIRONMENTS:
-            for line in lines(options):
+            for line in kinds(options):
                 overrides = (f"env.num_envs={x}", f"compile={str(line == 'compiled').lower()}")
                 endless = stack.enter_context(EndlessTraining(options, *overrides))
                 points[line, x] = _per(STEPS, timed(endless.advance, STEPS, device=options.device))
@@ -118,7 +125,7 @@ def several_seeds(options: Options) -> list[Curve]:
         settings = seeds.overrides(options, STEPS_OF_A_SEED, compiled)
         return lambda: seeds.at_once(count, settings).seconds / (STEPS_OF_A_SEED * count)
 
-    points = {(line, x): turn(x, line == "compiled") for x in SEEDS for line in lines(options)}
+    points = {(line, x): turn(x, line == "compiled") for x in SEEDS for line in kinds(options)}
     return [Curve("seeds", "steps/s", True, _turns(points, options))]
 
 
@@ -136,11 +143,6 @@ def buffer_size(options: Options) -> list[Curve]:
     return [Curve("buffer size", "time of a sample", False, _turns(points, options))]
 
 
-def lines(options: Options) -> list[str]:
-    """Which kinds of update there are on the device."""
-    return ["eager", "compiled"] if options.device == "cpu" else ["eager"]
-
-
 def _of_update(axis: str, variants: list[tuple[int, Options]]) -> Curve:
     points: dict[Point, Turn] = {}
     for x, options in variants:
@@ -149,7 +151,7 @@ def _of_update(axis: str, variants: list[tuple[int, Options]]) -> Curve:
         agent, buffer = agent_and_buffer(options)
         batch = buffer.sample(options.batch)
         updates: dict[str, Callable[..., Any]] = {"eager": agent.update}
-        if "compiled" in lines(options):
+        if "compiled" in kinds(options):
             updates["compiled"] = compiled_update(copy.deepcopy(agent), batch)
         for line, update in updates.items():
             points[line, x] = timed(update, batch, repetitions=20, device=options.device, threads=threads)

@@ -75,6 +75,7 @@ def overrides(options: Options, steps: int, compiled: bool) -> list[str]:
         f"env.id={options.env}",
         f"agent.hidden_sizes=[{options.hidden},{options.hidden}]",
         f"batch_size={options.batch}",
+        f"device={options.device}",
         f"total_steps={steps}",
         f"compile={str(compiled).lower()}",
         "learning_starts=256",

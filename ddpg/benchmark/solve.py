@@ -18,7 +18,7 @@ from ddpg.benchmark.stable_baselines3_run import INTERVAL, SOLVED
 from ddpg.benchmark.turns import Spread, Turn, ratios, take_turns
 
 STEPS = 10_000  # then a run is given up
-# rl-baselines3-zoo, hyperparams/ddpg.yml, Pendulum-v1: 20,000 steps of these; the rest is stable-baselines3's default.
+# rl-baselines3-zoo, hyperparams/ddpg.yml of April 2026, Pendulum-v1: 20,000 steps of these; the rest is the library's.
 ZOO = {
     "gamma": 0.98,
     "buffer_size": 200_000,
@@ -80,9 +80,9 @@ def measure(options: Options) -> Report:
         rows,
         {"outcomes": {name: [each.finite() for each in every] for name, every in outcomes.items()}},
         [
-            f"An evaluation of 10 episodes every {INTERVAL} steps; inf: not within {STEPS:,} (the zoo's "
-            "settings: 20,000). The compiled code lies in the cache. --env, --hidden and --batch play no part: these "
-            "are runs as they are typed."
+            f"An evaluation of 10 episodes every {INTERVAL} steps, of the peer once it learns; inf: not within "
+            f"{STEPS:,} (the zoo's settings: 20,000). The compiled code lies in the cache. --env, --hidden and --batch "
+            "play no part: these are runs as they are typed."
         ],
     )
 

@@ -26,6 +26,7 @@ def main() -> None:
     noise = NormalActionNoise(np.zeros(1), request["noise"] * np.ones(1))
     env, other = gymnasium.make("Pendulum-v1"), gymnasium.make("Pendulum-v1")
     model = DDPG("MlpPolicy", env, action_noise=noise, seed=request["seed"], device="cpu", **request["settings"])
+    model.learn(model.learning_starts)  # at random, which no evaluation needs to wait for
     while model.num_timesteps < request["steps"]:
         model.learn(INTERVAL, reset_num_timesteps=False)
         if mean_return(model, other) >= SOLVED:

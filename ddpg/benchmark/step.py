@@ -7,7 +7,7 @@ import gymnasium
 
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
-from ddpg.benchmark.subjects import NEVER, EndlessTraining
+from ddpg.benchmark.subjects import NEVER, EndlessTraining, kinds
 from ddpg.benchmark.turns import Spread, Turn, ratios, take_turns, timed
 
 PIECES = 1000  # calls in a turn
@@ -34,7 +34,7 @@ def measure(options: Options) -> Report:
 def _steps(options: Options, stack: ExitStack) -> dict[str, Turn]:
     """Whole steps, without what is logged at intervals."""
     found: dict[str, Turn] = {}
-    for name in ("eager", "compiled") if options.device == "cpu" else ("eager",):
+    for name in kinds(options):
         overrides = (f"log_interval={NEVER}", f"compile={str(name == 'compiled').lower()}")
         work: dict[str, Any] = {"repetitions": STEPS, "device": options.device}
         endless, other = (stack.enter_context(EndlessTraining(options, *overrides)) for _ in range(2))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.spaces import Box
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -95,6 +96,11 @@ def random_transitions(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     observations = generator.standard_normal((count + 1, 3))
     actions = generator.uniform(-2, 2, (count, 1))
     return observations[:-1], actions, generator.standard_normal(count), observations[1:], np.zeros(count, bool)
+
+
+def kinds(options: Options) -> list[str]:
+    """Which kinds of update there are on the device."""
+    return ["eager", "compiled"] if torch.device(options.device).type in ("cpu", "cuda") else ["eager"]
 
 
 def threads_of(options: Options) -> int:

@@ -9,7 +9,7 @@ import torch
 from ddpg.agent import DDPG
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, cores, sizes
-from ddpg.benchmark.subjects import agent_and_buffer, compiled_update, random_transitions
+from ddpg.benchmark.subjects import agent_and_buffer, compiled_update, kinds, random_transitions
 from ddpg.benchmark.turns import Spread, Turn, ratios, take_turns, timed
 from ddpg.replay_buffer import ReplayBuffer
 
@@ -59,7 +59,7 @@ def _updates(options: Options, agent: DDPG, buffer: ReplayBuffer, threads: int) 
     batch = buffer.sample(options.batch)
     work: dict[str, Any] = {"repetitions": 20, "device": options.device, "threads": threads}
     found = {f"eager, {_threads(threads)}": timed(agent.update, batch, **work)}
-    if options.device == "cpu":
+    if "compiled" in kinds(options):
         compiled = compiled_update(copy.deepcopy(agent), batch)
         found[f"compiled, {_threads(threads)}"] = timed(compiled, batch, **work)
     return found
