@@ -115,7 +115,7 @@ def test_compiled_joint_updates_and_policies_equal_eager_ones(tmp_path, monkeypa
             for tag, value in agent.update(batch).items():
                 assert measurements[tag][place].item() == pytest.approx(value.item(), abs=1e-6)
         observation = batches[0].observations[:1].numpy()
-        assert update.agents[1].act(observation, policy=policy) == pytest.approx(agents[1].act(observation), abs=1e-6)
+        assert update.agents[1].act(observation, policy=policy) == pytest.approx(agents[1].act(observation), abs=1e-5)
     assert max(distance(*pair) for pair in zip(agents, update.agents, strict=True)) < 1e-6
 
 
