@@ -5,14 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from matplotlib import rcParams
-from matplotlib.figure import Figure
 
 from ddpg import DDPG, Batch, GradientFlow
-from ddpg.gradient_flow import picture
 from ddpg.gradient_stop import GradientStop
-
-COLUMNS = 3
+from ddpg.tour.page import save
+from ddpg.tour.pictures import side_by_side
 
 
 def audited_update(stop: str) -> GradientFlow:
@@ -27,25 +24,9 @@ def audited_update(stop: str) -> GradientFlow:
 
 def main() -> None:
     """Write the picture."""
-    rcParams["svg.hashsalt"] = "ddpg"  # the same file every time
-    passes = {stop: audited_update(stop).backwards[0] for stop in GradientStop.options}
-    sizes = [picture.size(each) for each in passes.values()]
-    width, height = max(width for width, _ in sizes), max(height for _, height in sizes)
-    rows = -(-len(passes) // COLUMNS)
-    figure = Figure((COLUMNS * width, rows * height + 0.5))
-    whole_width, whole_height = figure.get_size_inches()
-    for place, ((stop, backward), (own_width, own_height)) in enumerate(zip(passes.items(), sizes, strict=True)):
-        left, top = place % COLUMNS * width, whole_height - place // COLUMNS * height
-        frame = (
-            left / whole_width,
-            (top - own_height) / whole_height,
-            own_width / whole_width,
-            own_height / whole_height,
-        )
-        picture.panel(figure.add_axes(frame), backward, f"gradient_stop={stop}")
-    picture.legend(figure.add_axes((0, 0, 4.6 / whole_width, 0.45 / whole_height)))
+    passes = {f"gradient_stop={stop}": audited_update(stop).backwards[0] for stop in GradientStop.options}
     path = Path(__file__).parents[1] / "docs" / "stops.svg"
-    figure.savefig(path, metadata={"Date": None})
+    save(side_by_side(passes, columns=3), path)
     print(f"wrote {path}")
 
 

@@ -61,11 +61,15 @@ def edges_of(tensors: Iterable[Tensor | GradientEdge]) -> list[GradientEdge]:
 
 
 def read(
-    roots: Sequence[GradientEdge], inputs: Sequence[GradientEdge], owner: Callable[[Tensor], object] = id
+    roots: Sequence[GradientEdge],
+    inputs: Sequence[GradientEdge],
+    owner: Callable[[Tensor], object] = id,
+    parameters: Iterable[Tensor] = (),
 ) -> Graph:
     """The graph behind `roots`; where there are `inputs`, only what leads to them is computed.
 
-    `owner` says which module a leaf belongs to.
+    `owner` says which module a leaf belongs to. `parameters`, like all leaves, do not count as held by the graph, also
+    where they were frozen and are no leaves.
     """
     graph = Graph()
     order = _sorted(edge.node for edge in roots)
@@ -79,7 +83,7 @@ def read(
     graph.beside = [0] * len(graph.leaves)
     reach = graph.reach
     views = {node: bit for bit, (node, _) in enumerate(graph.leaves)}
-    parameters = {_storage(variable) for _, variable in graph.leaves}
+    known = {_storage(each) for each in (*parameters, *(variable for _, variable in graph.leaves))}
     counted: set[tuple[int, int]] = set()
     for node in order:
         reach[node] = own.get(node, 0)
@@ -95,7 +99,7 @@ def read(
             if child is not None and reach[child] & graph.wanted:
                 graph.work_by_reach[reach[child] & graph.wanted] += work
         if not is_leaf(node):
-            graph.bytes_by_reach[reach[node]] += _bytes_held(node, parameters, counted)
+            graph.bytes_by_reach[reach[node]] += _bytes_held(node, known, counted)
     graph.away = _away(order, views, [owner(leaf) for _, leaf in graph.leaves])
     return graph
 

@@ -40,7 +40,8 @@ class Pass:
         self._arrivals: list[Tensor] = []
         self._alone: set[str] = set()  # keys of leaves that had no gradient before this pass
         roots = graphs.edges_of(outputs)
-        graph = graphs.read(roots, graphs.edges_of(inputs), self._involved)
+        parameters = [each.tensor for each in self._named.values()]
+        graph = graphs.read(roots, graphs.edges_of(inputs), self._involved, parameters)
         names = frozenset(graphs.name_of(node) for node in graph.nodes)
         involved = frozenset(self._involved(leaf) for _, leaf in graph.leaves)
         stack = call_stack()

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
+from ddpg.gradient_flow import GradientFlow
 from ddpg.gradient_flow.graph import edges_of, name_of, read
 
 
@@ -44,6 +45,17 @@ def test_bytes_are_those_of_saved_tensors_without_parameters_and_without_countin
     assert graph_of((y * y).sum()).bytes() == 5 * 3 * 4 + 5 * 2 * 4
     hidden = nn.Linear(2, 7)
     assert graph_of(hidden(layer(x)).sum()).bytes() == 5 * 3 * 4 + 5 * 2 * 4  # the weight in between is a parameter
+
+
+def test_a_frozen_parameter_is_not_held_by_the_graph():
+    frozen, x = nn.Linear(3, 2).requires_grad_(False), torch.randn(5, 3, requires_grad=True)
+    loss = frozen(x).exp().sum()
+    assert graph_of(loss).bytes() == 5 * 2 * 4 + 3 * 2 * 4  # who frozen belongs to is not known
+    named = read(edges_of([loss]), [], parameters=frozen.parameters())
+    assert named.bytes() == 5 * 2 * 4
+    with GradientFlow(frozen=frozen, also=nn.Linear(1, 1)) as flow:
+        frozen(x).exp().sum().backward()
+    assert flow.backwards[0].bytes == 5 * 2 * 4
 
 
 def test_reach_tells_whose_bytes_they_are():

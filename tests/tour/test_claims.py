@@ -1,0 +1,88 @@
+"""The verdicts are what the run finds: break a way, and the verdict of what is said about it changes."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from ddpg.gradient_stop import Detach, ExcludeFromOptimizer, InferenceMode, Manual, NoGrad
+from ddpg.tour.claims import CLAIMS, CONDITION, FAILS, HOLDS, NOISE
+
+BY_NUMBER = {claim.number: claim for claim in CLAIMS}
+EXPECTED = {
+    **dict.fromkeys((3, 4, 6, 7, 10, 12, 13, 14, 15, 16, 18), HOLDS),
+    **dict.fromkeys((2, 8, 9, 11, 17), CONDITION),
+    1: FAILS,
+}
+
+
+def verdict(number):
+    return BY_NUMBER[number].ask().verdict
+
+
+def test_every_claim_of_the_tutorial_is_there():
+    assert list(BY_NUMBER) == list(range(1, 19))
+
+
+@pytest.mark.parametrize("number", EXPECTED)
+def test_a_claim_gets_the_verdict_that_pytorch_gives_it(number):
+    answer = BY_NUMBER[number].ask()
+    assert answer.verdict == EXPECTED[number], answer.evidence
+    assert answer.evidence
+    assert bool(answer.instead) == (answer.verdict != HOLDS)
+
+
+def test_a_claim_about_speed_says_when_it_drowns_in_noise(monkeypatch):
+    assert verdict(5) in (NOISE, CONDITION)
+    noisy = {"detach": [1.0, 2.0, 3.0], "no_grad": [2.0, 2.0, 2.0]}
+    monkeypatch.setattr("ddpg.tour.claims.take_turns", lambda turns, rounds: noisy)
+    assert verdict(5) == NOISE
+    monkeypatch.setattr("ddpg.tour.claims.take_turns", lambda turns, rounds: noisy | {"detach": [3.0, 4.0, 5.0]})
+    assert verdict(5) == CONDITION
+
+
+def let_through(self, policy, next_observations):
+    return policy(next_observations)
+
+
+def hold_everything(self, critic, policy):
+    return [*critic.parameters(), *policy.parameters()]
+
+
+def drop_nothing(self, loss, policy, update):
+    loss.backward()
+
+
+def without_clone(self, policy, next_observations):
+    with torch.inference_mode():
+        return policy(next_observations)
+
+
+@pytest.mark.parametrize(
+    ("way", "method", "broken", "numbers"),
+    [
+        (Detach, "actions", let_through, (3, 4, 6, 13, 17, 18)),
+        (NoGrad, "actions", let_through, (4, 13, 17, 18)),
+        (ExcludeFromOptimizer, "held_parameters", hold_everything, (11, 13, 18)),
+        (Manual, "backward", drop_nothing, (11, 13, 15, 18)),
+        (InferenceMode, "actions", let_through, (9, 13, 18)),
+    ],
+    ids=str,
+)
+def test_breaking_a_way_changes_the_verdicts_about_it(monkeypatch, way, method, broken, numbers):
+    monkeypatch.setattr(way, method, broken)
+    assert {number: verdict(number) for number in numbers} == dict.fromkeys(numbers, FAILS)
+
+
+def test_breaking_pytorch_changes_the_verdicts_about_it(monkeypatch):
+    detach = torch.Tensor.detach
+    monkeypatch.setattr(torch.Tensor, "detach", lambda tensor: detach(tensor).clone())
+    assert verdict(1) == HOLDS
+    monkeypatch.undo()
+    monkeypatch.setattr(nn.Module, "eval", lambda module: module)
+    assert verdict(16) == FAILS
+
+
+def test_answers_are_plain_text():
+    assert all(dataclasses.is_dataclass(claim) and claim.says and claim.where for claim in CLAIMS)
