@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from gymnasium.spaces import Box
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+from tqdm import tqdm
 
-from ddpg.benchmark import seeds
 from ddpg.benchmark.buffer import BOUND, SAMPLES, PlainRows
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
@@ -34,8 +35,7 @@ BATCHES = (32, 64, 128, 256, 512, 1024)
 ENVIRONMENTS = (1, 2, 4, 8, 16)
 SEEDS = (1, 2, 4, 8, 16)
 BUFFER_SIZES = (1_000, 10_000, 100_000, 1_000_000)
-STEPS = 128  # of all environments, in a turn
-STEPS_OF_A_SEED = 1_000
+STEPS = 128  # of all environments of a seed, in a turn
 
 Point = tuple[str, int]
 """A line of a curve, and where on the x axis."""
@@ -108,25 +108,31 @@ def batch(options: Options) -> list[Curve]:
 
 def environments(options: Options) -> list[Curve]:
     """Environment steps a second over the number of environments, one update an environment step."""
-    points: dict[Point, Turn] = {}
-    with ExitStack() as stack:
-        for x in ENVIRONMENTS:
-            for line in kinds(options):
-                overrides = (f"env.num_envs={x}", f"compile={str(line == 'compiled').lower()}")
-                endless = stack.enter_context(EndlessTraining(options, *overrides))
-                points[line, x] = _per(STEPS, timed(endless.advance, STEPS, device=options.device))
-        return [Curve("environments", "steps/s", True, _turns(points, options))]
+    return _of_training(options, "environments", [(x, f"env.num_envs={x}", 1) for x in ENVIRONMENTS])
 
 
 def several_seeds(options: Options) -> list[Curve]:
-    """Environment steps a second over the number of seeds in one process."""
+    """Environment steps a second, of all seeds together, over the number of seeds in one process."""
+    return _of_training(options, "seeds", [(x, f"seeds={x}", x) for x in SEEDS])
 
-    def turn(count: int, compiled: bool) -> Turn:
-        settings = seeds.overrides(options, STEPS_OF_A_SEED, compiled)
-        return lambda: seeds.at_once(count, settings).seconds / (STEPS_OF_A_SEED * count)
 
-    points = {(line, x): turn(x, line == "compiled") for x in SEEDS for line in kinds(options)}
-    return [Curve("seeds", "steps/s", True, _turns(points, options))]
+def _of_training(options: Options, axis: str, variants: list[tuple[int, str, int]]) -> list[Curve]:
+    """For each x the override that sets it, and how many environment steps one step of the training is."""
+    points: dict[Point, Turn] = {}
+    with ExitStack() as stack:
+        for x, override, count in tqdm(variants, desc=f"starting {axis}", leave=False):
+            for line in kinds(options):
+                compiled = f"compile={str(line == 'compiled').lower()}"
+                endless = stack.enter_context(EndlessTraining(options, override, compiled))
+                # The number of threads is the process's: each sets its own again.
+                run = partial(_advance, endless, torch.get_num_threads())
+                points[line, x] = _per(STEPS * count, timed(run, device=options.device))
+        return [Curve(axis, "steps/s", True, _turns(points, options))]
+
+
+def _advance(endless: EndlessTraining, threads: int) -> None:
+    torch.set_num_threads(threads)
+    endless.advance(STEPS)
 
 
 def buffer_size(options: Options) -> list[Curve]:

@@ -1,34 +1,20 @@
 """Every way side by side: what it does to the gradient, what it saves, if a compiler takes it, if it can be undone."""
 
 import contextlib
+import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch._dynamo
 
+from ddpg.tour.autograd import gradient_norm
 from ddpg.tour.networks import NETWORKS, made
 from ddpg.tour.trial import Trial, step, trial, weights
 from ddpg.tour.ways import BEYOND, SCALING, TUTORIAL, Way
 
 ALL = {**TUTORIAL, **BEYOND}
-
-# The mistake that is made with each, and the trap or the table that shows it.
-MISTAKES: Mapping[str, str] = {
-    "none": "believing that eval() stops it",
-    "detach": "writing into what it returns, which is the same memory",
-    "no_grad": "putting too much inside it",
-    "inference_mode": "using what it returns in a graph",
-    "inference_mode+clone": "cloning inside the block, where the clone is an inference tensor too",
-    "optimizer": "leaving the gradient there for the next loss",
-    "manual": "zeros instead of None",
-    "set_grad_enabled": "putting too much inside it",
-    "requires_grad_": "forgetting to set it back",
-    "functional_call": "forgetting the buffers, which it takes from the module",
-    "backward(inputs=)": "leaving out a module that is to be trained",
-    "register_hook": "zeros are applied: momentum and weight decay go on",
-    "autograd.Function": "zeros are applied: momentum and weight decay go on",
-}
 
 
 @dataclass(frozen=True)
@@ -40,18 +26,20 @@ class Comparison:
         upstream: the gradient of what lies before the module: "stopped", "passes", or "zeroed".
         scales: whether it can halve the module's gradient instead.
         saves: bytes of the graph that it spares, of the control's, on the chain.
-        compiles: whether torch.compile traces the loss as one graph.
-        undone: whether the next step can train the module again, with the same optimizer.
+        compiles: "yes" if torch.compile traces the loss as one graph that still stops the gradient, "no" if not,
+            "outside" if nothing of the way is in the loss.
+        undone: whether the next step can train the module again, with the optimizer as it is.
     """
 
     trials: Mapping[str, Trial]
     upstream: str
     scales: bool
     saves: int
-    compiles: bool
+    compiles: str
     undone: bool
 
 
+@functools.cache
 def trials_of(name: str) -> dict[str, Trial]:
     """A network under every way."""
     found = {}
@@ -78,10 +66,13 @@ def comparisons() -> dict[str, Comparison]:
     }
 
 
-def choice(trials: Mapping[str, Trial], ways: Sequence[str] = tuple(ALL)) -> list[str]:
-    """The ways that do as meant, by the memory they hold, the gradients they compute, and what they save on the way."""
-    fit = [way for way in ways if trials[way].as_meant]
-    return sorted(fit, key=lambda way: (trials[way].held, trials[way].computed, trials[way].saved))
+def choice(trials: Mapping[str, Trial]) -> list[list[str]]:
+    """The ways that do as meant, those that cost the same together, the cheapest first.
+
+    By the memory that the graph holds, the gradients that are computed, and what the forward pass saves on the way.
+    """
+    cost = {way: (each.held, each.computed, each.saved) for way, each in trials.items() if each.as_meant}
+    return [[way for way in cost if cost[way] == each] for each in sorted(set(cost.values()))]
 
 
 def _upstream(result: Trial) -> str:
@@ -99,20 +90,28 @@ def _scales(name: str) -> bool:
     return abs(norms[1] / norms[0] - 0.5) < 1e-6
 
 
-def _compiles(name: str) -> bool:
+def _compiles(name: str) -> str:
+    """What becomes of a way when the loss is one graph of torch.compile's."""
+    network, _ = made("chain")
+    if "actions" not in vars(type(ALL[name](network.others))):
+        return "outside" if name != "none" else "yes"
+    return "yes" if _traced_as_meant(name) else "no"
+
+
+def _traced_as_meant(name: str) -> bool:
     network, data = made("chain")
-    way = ALL[name](network.others)
+    way, alone = ALL[name](network.others), network.modules[network.alone]
     torch.compiler.reset()
-    # What is asked is whether it can be traced; which machine code would come of it is another question.
-    compiled = torch.compile(lambda data: network.losses(way, data)["loss"], fullgraph=True, backend="eager")
+    # Whether it can be traced, forwards and backwards; which machine code would come of it is another question.
+    compiled = torch.compile(lambda data: network.losses(way, data)["loss"], fullgraph=True, backend="aot_eager")
     try:
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
-            compiled(data).backward()
-    except Exception:  # whatever the compiler and what it calls may raise
+            way.backward(compiled(data), alone, 1)
+    except (torch._dynamo.exc.TorchDynamoException, RuntimeError):
         return False
     finally:
         torch.compiler.reset()
-    return True
+    return not gradient_norm(alone) and bool(gradient_norm(network.others))
 
 
 def _undone(name: str) -> bool:

@@ -19,7 +19,7 @@ def relative_times(
     threads = torch.get_num_threads()
     try:
         seconds = take_turns(
-            {way: timed(*_step(name, way, width, depth), repetitions=20, threads=1) for way in ways}, rounds
+            {way: timed(*_step(name, way, width, depth), repetitions=10, threads=1) for way in ways}, rounds
         )
     finally:
         torch.set_num_threads(threads)

@@ -55,7 +55,7 @@ def middle(width: int = 16, depth: int = 1) -> Network:
 
 
 def heads(width: int = 16, depth: int = 1) -> Network:
-    """Two heads on one trunk, which the value's loss alone may train, as where only the critic trains an encoder."""
+    """Two heads on one trunk, which the value's loss alone may train; each head has the trunk run for itself."""
     trunk, value, policy = _layers(width, depth), nn.Linear(width, 1), nn.Linear(width, 1)
 
     def losses(way: Way, data: Tensor) -> Losses:
@@ -64,12 +64,38 @@ def heads(width: int = 16, depth: int = 1) -> Network:
             "policy loss": -policy(way.actions(trunk, data)).mean(),
         }
 
+    return _with_heads(trunk, value, policy, losses)
+
+
+def shared(width: int = 16, depth: int = 1) -> Network:
+    """The same heads on a trunk that runs once, as an encoder that only the critic trains; the way has its output."""
+    trunk, value, policy = _layers(width, depth), nn.Linear(width, 1), nn.Linear(width, 1)
+    output = nn.Identity()  # the link has no parameters of its own
+
+    def losses(way: Way, data: Tensor) -> Losses:
+        features = trunk(data)
+        return {
+            "value loss": value(features).square().mean(),
+            "policy loss": -policy(way.actions(output, features)).mean(),
+        }
+
+    return _with_heads(trunk, value, policy, losses)
+
+
+def _with_heads(
+    trunk: nn.Module, value: nn.Module, policy: nn.Module, losses: Callable[[Way, Tensor], Losses]
+) -> Network:
     modules = {"trunk": trunk, "value": value, "policy": policy}
     may_move = {"value loss": frozenset({"trunk", "value"}), "policy loss": frozenset({"policy"})}
     return Network(modules, "trunk", may_move, losses)
 
 
-NETWORKS: Mapping[str, Callable[[int, int], Network]] = {"chain": chain, "middle": middle, "heads": heads}
+NETWORKS: Mapping[str, Callable[[int, int], Network]] = {
+    "chain": chain,
+    "middle": middle,
+    "heads": heads,
+    "shared": shared,
+}
 
 
 def _layers(width: int, depth: int) -> nn.Module:

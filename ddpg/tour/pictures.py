@@ -50,7 +50,11 @@ def curves(panels: Mapping[str, Mapping[str, Mapping[int, Spread]]], axis: str) 
         axes.set_xlabel(title.rpartition(" over ")[2])
         axes.set_ylabel(axis)
         axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8)
+    if len({tuple(lines) for lines in panels.values()}) == 1:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8)
+    else:
+        for axes in figure.axes:
+            axes.legend(fontsize=7)
     return figure
 
 

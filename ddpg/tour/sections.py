@@ -8,8 +8,9 @@ from ddpg.benchmark.turns import Spread
 from ddpg.gradient_flow.records import Backward
 from ddpg.tour.agent import FREEZES, STOPS, Update, actor_update, critic_update
 from ddpg.tour.claims import CLAIMS
-from ddpg.tour.compare import ALL, MISTAKES, choice, comparisons, trials_of
+from ddpg.tour.compare import ALL, choice, comparisons, trials_of
 from ddpg.tour.cost import relative_times
+from ddpg.tour.mistakes import MISTAKES
 from ddpg.tour.networks import NETWORKS, Network, made
 from ddpg.tour.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.tour.pictures import curves, heat_maps, side_by_side
@@ -27,11 +28,18 @@ def network() -> Section:
         "The tutorial's network",
         [
             Prose(
-                "Two modules: L1, then the head L2, whose output is the loss. Only L2 is to be trained. These are the "
-                "ways to go about it, in the words of this project's code: `policy` stands for L1, `critic` for L2, "
-                "and what a way returns goes into L2."
+                "While a module computes, PyTorch writes down each operation in a graph, and keeps the numbers that it "
+                "needs on the way back. `loss.backward()` goes through that graph from the loss to the weights, and "
+                "adds to each weight's `.grad`; `optimizer.step()` moves every weight that it holds and whose `.grad` "
+                "is not None. So there are three places to stop a gradient: in the graph, at `.grad`, and at the "
+                "optimizer."
             ),
-            *(Code(f"`{name}`", idiom(TUTORIAL[name](made("chain")[0].others))) for name in TUTORIAL),
+            Prose(
+                "Two modules: L1, then the head L2; the loss is the mean square of L2's output. Only L2 is to be "
+                "trained. These are the ways to go about it, in the words of this project's code: `policy` stands for "
+                "L1, `next_observations` for the data, `critic` for L2."
+            ),
+            *(_shown(name) for name in TUTORIAL),
             _pictured("graphs.svg", "the graph of the loss under each way that PyTorch takes", _passes(trials)),
             *_table("chain", trials),
         ],
@@ -41,7 +49,7 @@ def network() -> Section:
 def architectures() -> Section:
     """The series' other networks, under every way."""
     blocks: list[Block] = []
-    for name in ("middle", "heads"):
+    for name in ("middle", "heads", "shared"):
         trials = _trials(name, tuple(ALL))
         some = {way: trials[way] for way in ("none", "detach", "manual", "requires_grad_")}
         blocks += [
@@ -108,12 +116,12 @@ def beyond() -> Section:
         [
             f"`{way}`",
             each.upstream,
-            "yes" if each.trials["middle"].as_meant else "no",
-            "yes" if each.scales else "no",
+            ("yes" if each.trials["middle"].as_meant else "no") if each.upstream != "refused" else "",
+            ("yes" if each.scales else "no") if each.upstream != "refused" else "",
             f"{each.saves:,}" if each.upstream != "refused" else "",
             f"{MEASURED}{times[way].median:.2f}" if way in times else "",
-            "yes" if each.compiles else "no",
-            "yes" if each.undone else "no",
+            each.compiles if each.upstream != "refused" else "",
+            ("yes" if each.undone else "no") if each.upstream != "refused" else "",
         ]
         for way, each in found.items()
     ]
@@ -121,16 +129,19 @@ def beyond() -> Section:
         "Every way",
         [
             Prose("Ways that the tutorial does not know:"),
-            *(Code(f"`{way}`", idiom(ALL[way](made("chain")[0].others))) for way in unknown),
+            *(_shown(way) for way in unknown),
             Prose(
-                "Upstream: what becomes of the gradient for what lies before the module. Skips: whether the module "
-                "alone can be left out, with what lies before it trained. Scales: whether its gradient can be halved. "
-                "Saves: bytes of the control's graph that are "
-                "not held. Time: of a step, relative to the control. One graph: whether torch.compile traces the loss "
-                "without a break. Undone: whether the next step can train the module again with the same optimizer."
+                "With a module in the middle: what becomes of the gradient upstream, for what lies before it, and "
+                "whether the way skips the module alone. On the tutorial's network: whether it can halve the gradient "
+                "(scales), bytes of the control's graph that it need not hold (saves), the time of a step relative to "
+                "the control, whether torch.compile takes the loss as one graph that still stops the gradient, and "
+                "whether the next step can train the module again with the optimizer as it is (undone)."
             ),
             Table(["", "upstream", "skips", "scales", "saves", "time", "one graph", "undone"], rows),
-            Table(["", "the usual mistake"], [[f"`{way}`", mistake] for way, mistake in MISTAKES.items()]),
+            Table(
+                ["", "the usual mistake", "what comes of it"],
+                [[f"`{way}`", mistake, shown()] for way, (mistake, shown) in MISTAKES.items()],
+            ),
         ],
     )
 
@@ -144,8 +155,10 @@ def traps() -> Section:
         blocks += [
             Code(f"**{trap.title}.** Wrong", wrong),
             Code("Mended", mended),
+            Prose(trap.because),
             Prose(
-                f"{trap.asks}: {outcome.wrong}; mended: {outcome.mended}. The audit finds in the wrong one: {found}."
+                f"{trap.asks[0].upper()}{trap.asks[1:]}: {outcome.wrong}; mended: {outcome.mended}. The audit's "
+                f"findings in the wrong one: {found}."
             ),
         ]
     return Section("Traps", blocks)
@@ -211,21 +224,24 @@ def choose() -> Section:
     by_network = {name: trials_of(name) for name in NETWORKS}
     freezes = {freeze: actor_update(freeze) for freeze in FREEZES}
     sound = [freeze for freeze, each in freezes.items() if each.moved == ("actor",)]
+    cost_of = {freeze: (freezes[freeze].bytes, len(freezes[freeze].reached)) for freeze in sound}
     questions = {
-        "Nothing before a point is to be trained": choice(by_network["chain"]),
-        "One of several losses must not reach a shared trunk": choice(by_network["heads"]),
+        "The module next to the data is to be left alone": choice(by_network["chain"]),
         "A module is to be left alone, what lies before it trained": choice(by_network["middle"]),
-        "An actor's loss passes through a critic that stays": sorted(
-            sound, key=lambda freeze: (freezes[freeze].bytes, len(freezes[freeze].reached))
-        ),
+        "One of several losses must not reach a trunk that runs for each": choice(by_network["heads"]),
+        "One of several losses must not reach a trunk that runs once": choice(by_network["shared"]),
+        "An actor's loss passes through a critic that stays": [
+            [freeze for freeze in sound if cost_of[freeze] == each] for each in sorted(set(cost_of.values()))
+        ],
     }
     return Section(
         "Which one do I use?",
         [
             Prose(
-                "The ways that did as meant in this run, in the order of the memory that their graph holds, the "
-                "gradients that they compute, and what the forward pass saves on the way. In the last row they go by "
-                "the names of `critic_freeze`."
+                "The ways that did as meant in this run, also under Adam with weight decay, with one backward pass "
+                "over the sum of the losses. The cheapest first: by the memory that the graph holds, the gradients "
+                "that are computed, and what the forward pass saves on the way; = where all three are equal. In the "
+                "last row they go by the names of `critic_freeze`, and by the first two."
             ),
             Table(
                 ["what is wanted", "first choice", "also sound"],
@@ -248,7 +264,7 @@ SECTIONS: Mapping[str, Callable[[], Section]] = {
 
 
 def _trials(name: str, ways: Sequence[str]) -> dict[str, Trial]:
-    return {way: trial(*_with(way, name)) for way in ways}
+    return {way: trials_of(name)[way] for way in ways}
 
 
 def _with(way: str, name: str = "chain", depth: int = 1) -> tuple[Network, Tensor, Way]:
@@ -273,15 +289,19 @@ def _table(name: str, trials: Mapping[str, Trial]) -> list[Block]:
     ]
     header = ["", *modules, "saved", "held", "grads", "time", "ok"]
     work = [f"`{way}`" for way, each in trials.items() if each.as_meant]
-    fail = [f"`{way}` ({', '.join(each.wrong) or 'refused'})" for way, each in trials.items() if not each.as_meant]
+    fail = [f"`{way}` ({_reason(each)})" for way, each in trials.items() if not each.as_meant]
     return [
         Prose(
             "Under each module the norm of what the backward pass left in `.grad`; → where the step then moved it. "
-            "Bytes: saved by the forward pass, held by the loss's graph, of the parameters' gradients computed. Time: "
-            "of a step, relative to the control. ok: every module moved as meant, and no other way."
+            "Bytes: saved by the forward pass, held by the loss's graph, and of the parameters' gradients computed. "
+            "Time: of a step, relative to the control. ok: every module moved as meant, and no other way, also under "
+            "Adam with weight decay."
         ),
         Table(header, rows),
-        *(Prose(f"PyTorch refuses: “{error}”") for error in {each.error for each in trials.values() if each.error}),
+        *(
+            Prose(f"PyTorch refuses: “{error}”")
+            for error in dict.fromkeys(each.error for each in trials.values() if each.error)
+        ),
         Prose(f"As meant: {', '.join(work)}. Not as meant, with what moved otherwise: {', '.join(fail)}."),
     ]
 
@@ -319,14 +339,29 @@ def _cell(gradient: float | None, moved: bool) -> str:
 
 
 def _memory(trials: Mapping[str, Mapping[int, Trial]], name: str) -> dict[str, dict[int, Spread]]:
+    """Bytes over x, one line for all the ways that agree."""
+    together: dict[tuple[int, ...], list[str]] = {}
+    for way, points in trials.items():
+        together.setdefault(tuple(getattr(each, name) for each in points.values()), []).append(way)
+    xs = list(next(iter(trials.values())))
     return {
-        way: {x: Spread(*[getattr(each, name)] * 3) for x, each in points.items()} for way, points in trials.items()
+        "\n".join(ways): {x: Spread(value, value, value) for x, value in zip(xs, values, strict=True)}
+        for values, ways in together.items()
     }
 
 
-def _first_and_others(ways: Sequence[str]) -> tuple[str, str]:
-    first, *others = [f"`{way}`" for way in ways]
+def _first_and_others(groups: Sequence[Sequence[str]]) -> tuple[str, str]:
+    first, *others = [" = ".join(f"`{way}`" for way in group) for group in groups]
     return first, ", ".join(others)
+
+
+def _shown(name: str) -> Code:
+    place, lines = idiom(ALL[name](made("chain")[0].others))
+    return Code(f"`{name}`, {place}", lines)
+
+
+def _reason(result: Trial) -> str:
+    return "refused" if result.error else ", ".join(result.wrong) or "moved by zeros, under Adam with weight decay"
 
 
 def _map(critic: Update, actor: Update) -> tuple[list[str], list[str], list[list[float]]]:

@@ -38,9 +38,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class Trap:
-    """A mistake and its mend: two steps, each of which answers with what is to be looked at."""
+    """A mistake and its mend: two steps, each of which answers what is asked, and why it goes wrong."""
 
     title: str
+    because: str
     asks: str
     wrong: Callable[[Setup], Any]
     mended: Callable[[Setup], Any]
@@ -193,14 +194,54 @@ def _right_side(setup: Setup) -> float | None:
 
 
 TRAPS = [
-    Trap("A zero gradient is not no gradient", "the critic's step moves the actor", _zeroed, _dropped),
-    Trap("A stop after the fact", "the critic's loss leaves the actor a gradient of", _too_late, _in_time),
-    Trap("eval() is no stop", "the critic's loss leaves the actor a gradient of", _evaluation_mode, _without_gradient),
-    Trap("What detach returns is the same memory", "adding noise to it changes the original", _alias, _copy),
-    Trap("What the other loss left behind", "the critic's step applies a gradient of", _left_over, _cleared),
-    Trap("no_grad around too much", "the critic's first layer is trained", _swallowed, _kept),
     Trap(
-        "A stop on the wrong side of the link", "the actor's own loss leaves it a gradient of", _wrong_side, _right_side
+        "A zero gradient is not no gradient",
+        "A weight whose `.grad` is None is skipped; zeros are a gradient, and weight decay and momentum act.",
+        "the critic's step moves the actor",
+        _zeroed,
+        _dropped,
+    ),
+    Trap(
+        "A stop after the fact",
+        "The loss was computed from the tensor before; the name alone now means another one.",
+        "the critic's loss leaves the actor a gradient of",
+        _too_late,
+        _in_time,
+    ),
+    Trap(
+        "eval() is no stop",
+        "It tells modules such as dropout how to behave; what is recorded does not depend on it.",
+        "the critic's loss leaves the actor a gradient of",
+        _evaluation_mode,
+        _without_gradient,
+    ),
+    Trap(
+        "What detach returns is the same memory",
+        "It cuts the graph, and copies nothing.",
+        "adding noise to it changes the original",
+        _alias,
+        _copy,
+    ),
+    Trap(
+        "What the other loss left behind",
+        "The actor's loss passed through the critic and left gradients there; backward adds to what is there.",
+        "the critic's step applies a gradient of",
+        _left_over,
+        _cleared,
+    ),
+    Trap(
+        "no_grad around too much",
+        "Whatever runs inside leaves no graph, the layers that were to be trained included.",
+        "the critic's first layer is trained",
+        _swallowed,
+        _kept,
+    ),
+    Trap(
+        "A stop on the wrong side of the link",
+        "The actor learns by what comes back through the critic: here the critic has to be held, not the link cut.",
+        "the actor's own loss leaves it a gradient of",
+        _wrong_side,
+        _right_side,
     ),
 ]
 """In the order in which they are told."""

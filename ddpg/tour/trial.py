@@ -22,8 +22,9 @@ class Trial:
         error: PyTorch's own message, if it refused; there is nothing else then.
         gradients: for each module the norm of what the backward pass left in `.grad`, None where it left None.
         moved: the modules that the step moved.
-        as_meant: whether every parameter moved exactly as by the losses that may move it, and no other.
-        wrong: for a way that is not as meant, the modules that moved otherwise.
+        wrong: the modules that moved otherwise than by the losses that may move them.
+        drifts: whether a module that no loss may move moves all the same under Adam with weight decay, once that has
+            a history.
         saved: bytes that the forward pass hands to autograd, without parameters; some of it may be let go at once.
         held: bytes that the loss's graph still holds before the backward pass.
         computed: bytes of the parameters' gradients that the backward pass computes, whatever becomes of them.
@@ -34,6 +35,7 @@ class Trial:
     gradients: dict[str, float | None] = field(default_factory=dict)
     moved: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    drifts: bool = False
     saved: int = 0
     held: int = 0
     computed: int = 0
@@ -41,7 +43,8 @@ class Trial:
 
     @property
     def as_meant(self) -> bool:
-        return self.error is None and not self.wrong
+        """Whether every parameter moved as by the losses that may move it, and no other."""
+        return self.error is None and not self.wrong and not self.drifts
 
 
 def step(network: Network, data: Tensor, way: GradientStop, optimizer: torch.optim.Optimizer) -> None:
@@ -72,6 +75,7 @@ def trial(network: Network, data: Tensor, way: GradientStop) -> Trial:
         gradients,
         tuple(name for name in before if not _close(before[name], after[name], 0.0)),
         tuple(name for name in before if not _close(expected[name], after[name], 1e-6)),
+        _drifts(network, data, way),
         saved,
         flow.backwards[0].bytes,
         sum(
@@ -81,6 +85,17 @@ def trial(network: Network, data: Tensor, way: GradientStop) -> Trial:
         ),
         flow,
     )
+
+
+def _drifts(network: Network, data: Tensor, way: GradientStop) -> bool:
+    if any(network.alone in names for names in network.may_move.values()):
+        return False
+    alone = network.modules[network.alone]
+    optimizer = torch.optim.Adam(way.held_parameters(network.others, alone), weight_decay=0.01)
+    step(network, data, GradientStop.make("none"), optimizer)
+    before = weights(network)[network.alone]
+    step(network, data, way, optimizer)
+    return not _close(before, weights(network)[network.alone], 0.0)
 
 
 def _saved(network: Network, data: Tensor, way: GradientStop) -> int:

@@ -3,6 +3,7 @@
 A way is a `GradientStop`; `policy` stands for the module that is to be left alone, `critic` for all others.
 """
 
+import dataclasses
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
@@ -41,9 +42,12 @@ class RequiresGrad(GradientStop):
     """The module's parameters require no gradient while the graph is recorded; it lets the gradient through."""
 
     def actions(self, policy: nn.Module, next_observations: Tensor) -> Tensor:
-        policy.requires_grad_(False)
+        trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+        for parameter in trained:
+            parameter.requires_grad_(False)
         actions: Tensor = policy(next_observations)
-        policy.requires_grad_(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)
         return actions
 
 
@@ -121,7 +125,7 @@ TUTORIAL: Mapping[str, Callable[[nn.Module], Way]] = {
     "detach": lambda others: Way.make("detach"),
     "no_grad": lambda others: Way.make("no_grad"),
     "inference_mode": lambda others: InferenceModeAlone(),
-    "inference_mode+clone": lambda others: Way.make("inference_mode"),
+    "inference+clone": lambda others: Way.make("inference_mode"),
     "optimizer": lambda others: Way.make("optimizer"),
     "manual": lambda others: Way.make("manual"),
 }
@@ -145,14 +149,29 @@ SCALING: Mapping[str, Callable[[float], Way]] = {
 """Ways that take a factor other than 0."""
 
 
-def idiom(way: Way) -> str:
-    """The lines of code that are the way: the body of the method that it overrides."""
-    methods = ("actions", "backward", "held_parameters")
-    own = [getattr(type(way), name) for name in methods if name in vars(type(way))]
-    return "\n".join(map(_body, own)) or "pass"
+PLACES = {
+    "actions": "in place of `policy(next_observations)`",
+    "backward": "in place of `loss.backward()`",
+    "held_parameters": "what the optimizer is given",
+}
+
+
+def idiom(way: Way) -> tuple[str, str]:
+    """Where a way stands, and the lines of code that it is: the body of the method that it overrides."""
+    name = next((name for name in PLACES if name in vars(type(way))), None)
+    if name is None:
+        return "nothing in its place", _body(GradientStop.actions)
+    lines = _body(getattr(type(way), name))
+    for field in dataclasses.fields(way):
+        if isinstance(value := getattr(way, field.name), int | float):
+            lines = lines.replace(f"self.{field.name}", f"{value:g}")
+    if isinstance(way, Scaled):
+        lines = f"{inspect.getsource(_Scaled)}\n{lines}"
+    return PLACES[name], lines
 
 
 def _body(method: Callable[..., Any]) -> str:
     lines = inspect.getsource(method).splitlines()
     start = next(place for place, line in enumerate(lines) if line.rstrip().endswith(":"))
-    return textwrap.dedent("\n".join(lines[start + 1 :]))
+    documented = lines[start + 1].strip().startswith('"""')
+    return textwrap.dedent("\n".join(lines[start + 1 + documented :]))

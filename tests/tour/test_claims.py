@@ -1,7 +1,5 @@
 """The verdicts are what the run finds: break a way, and the verdict of what is said about it changes."""
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -11,8 +9,8 @@ from ddpg.tour.claims import CLAIMS, CONDITION, FAILS, HOLDS, NOISE
 
 BY_NUMBER = {claim.number: claim for claim in CLAIMS}
 EXPECTED = {
-    **dict.fromkeys((3, 4, 6, 7, 10, 12, 13, 14, 15, 16, 18), HOLDS),
-    **dict.fromkeys((2, 8, 9, 11, 17), CONDITION),
+    **dict.fromkeys((3, 4, 7, 10, 12, 13, 15), HOLDS),
+    **dict.fromkeys((2, 6, 8, 9, 11, 14, 16, 17, 18), CONDITION),
     1: FAILS,
 }
 
@@ -34,12 +32,16 @@ def test_a_claim_gets_the_verdict_that_pytorch_gives_it(number):
 
 
 def test_a_claim_about_speed_says_when_it_drowns_in_noise(monkeypatch):
-    assert verdict(5) in (NOISE, CONDITION)
-    noisy = {"detach": [1.0, 2.0, 3.0], "no_grad": [2.0, 2.0, 2.0]}
-    monkeypatch.setattr("ddpg.tour.claims.take_turns", lambda turns, rounds: noisy)
-    assert verdict(5) == NOISE
-    monkeypatch.setattr("ddpg.tour.claims.take_turns", lambda turns, rounds: noisy | {"detach": [3.0, 4.0, 5.0]})
-    assert verdict(5) == CONDITION
+    assert verdict(5) in (NOISE, CONDITION, FAILS)
+    seconds = {"none": [3.0, 3.0, 3.0], "no_grad": [2.0, 2.0, 2.0]}
+    for detach, expected in (([1.0, 2.0, 3.0], NOISE), ([3.0, 4.0, 5.0], CONDITION), ([1.0, 1.0, 1.5], FAILS)):
+        measured = seconds | {"detach": detach}
+        monkeypatch.setattr("ddpg.tour.claims.take_turns", lambda turns, rounds, measured=measured: measured)
+        assert verdict(5) == expected
+        assert "before detach is called" in BY_NUMBER[5].ask().instead
+    unclear = {"detach": [3.0, 4.0, 5.0], "none": [1.0, 2.0, 3.0], "no_grad": [2.0, 2.0, 2.0]}
+    monkeypatch.setattr("ddpg.tour.claims.take_turns", lambda turns, rounds: unclear)
+    assert "not to be told apart" in BY_NUMBER[5].ask().instead
 
 
 def let_through(self, policy, next_observations):
@@ -62,10 +64,10 @@ def without_clone(self, policy, next_observations):
 @pytest.mark.parametrize(
     ("way", "method", "broken", "numbers"),
     [
-        (Detach, "actions", let_through, (3, 4, 6, 13, 17, 18)),
+        (Detach, "actions", let_through, (3, 4, 6, 13, 18)),
         (NoGrad, "actions", let_through, (4, 13, 17, 18)),
-        (ExcludeFromOptimizer, "held_parameters", hold_everything, (11, 13, 18)),
-        (Manual, "backward", drop_nothing, (11, 13, 15, 18)),
+        (ExcludeFromOptimizer, "held_parameters", hold_everything, (11, 12, 13, 18)),
+        (Manual, "backward", drop_nothing, (11, 12, 13, 15, 18)),
         (InferenceMode, "actions", let_through, (9, 13, 18)),
     ],
     ids=str,
@@ -82,7 +84,3 @@ def test_breaking_pytorch_changes_the_verdicts_about_it(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(nn.Module, "eval", lambda module: module)
     assert verdict(16) == FAILS
-
-
-def test_answers_are_plain_text():
-    assert all(dataclasses.is_dataclass(claim) and claim.says and claim.where for claim in CLAIMS)

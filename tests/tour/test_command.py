@@ -47,7 +47,7 @@ def test_the_script_shows_every_section_once_and_in_order():
 
 def test_a_section_tells_what_its_experiments_found():
     text = traps().markdown()
-    assert "the critic's step moves the actor: yes; mended: no. The audit finds in the wrong one: drift" in text
+    assert "The critic's step moves the actor: yes; mended: no. The audit's findings in the wrong one: drift" in text
 
 
 def test_the_readmes_choice_is_the_tours():

@@ -47,6 +47,15 @@ def test_the_cost_says_what_drowns_in_noise(untimed):
     assert f"{MEASURED}Drowned in the noise here, as both ranges include 1: `detach`, `no_grad`," in text
 
 
+def test_every_way_has_its_row_and_the_mistake_that_is_made_with_it(untimed):
+    section = sections.beyond()
+    found, mistakes = rows(section, 0), rows(section, 1)
+    assert list(found) == list(mistakes)
+    assert found["`detach`"] == ["stopped", "no", "no", "2,048", f"{MEASURED}1.25", "yes", "yes"]
+    assert found["`manual`"] == ["passes", "yes", "yes", "0", f"{MEASURED}1.25", "outside", "yes"]
+    assert mistakes["`detach`"][1] == "adding noise to it changes the original: yes"
+
+
 def test_only_what_is_measured_depends_on_the_moment(untimed):
-    assert sections.network().markdown() == sections.network().markdown()
-    assert sections.choose().markdown() == sections.choose().markdown()
+    for section in (sections.network, sections.agent, sections.traps, sections.choose):
+        assert section().markdown() == section().markdown()
