@@ -171,7 +171,7 @@ def idiom(way: Way) -> tuple[str, str]:
 
 
 def _body(method: Callable[..., Any]) -> str:
-    lines = inspect.getsource(method).splitlines()
+    lines = [line.partition("  # type:")[0] for line in inspect.getsource(method).splitlines()]
     start = next(place for place, line in enumerate(lines) if line.rstrip().endswith(":"))
     documented = lines[start + 1].strip().startswith('"""')
     return textwrap.dedent("\n".join(lines[start + 1 + documented :]))
