@@ -68,7 +68,7 @@ def heads(width: int = 16, depth: int = 1) -> Network:
 
 
 def shared(width: int = 16, depth: int = 1) -> Network:
-    """The same heads on a trunk that runs once, as an encoder that only the critic trains; the way has its output."""
+    """The same heads on a trunk that runs once, as an encoder that only the critic trains; the way is at its output."""
     trunk, value, policy = _layers(width, depth), nn.Linear(width, 1), nn.Linear(width, 1)
     output = nn.Identity()  # the link has no parameters of its own
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from ddpg.benchmark.turns import Spread
@@ -18,7 +19,15 @@ from ddpg.tour.traps import TRAPS
 from ddpg.tour.trial import Trial, trial
 from ddpg.tour.ways import TUTORIAL, Way, idiom
 
+VERSION = ".".join(torch.__version__.split(".")[:2])
 WIDTHS, DEPTHS = (32, 64, 128, 256), (1, 2, 4, 8)
+
+_LEGEND = Prose(
+    "In the tables, under each module the norm of what the backward pass left in `.grad`; → where the step then moved "
+    "it. Bytes: saved by the forward pass, held by the loss's graph, and of the parameters' gradients computed. Time: of "
+    "a step, relative to the control. ok: every module moved as meant, and no other way, also under Adam with weight "
+    "decay."
+)
 
 
 def network() -> Section:
@@ -32,7 +41,8 @@ def network() -> Section:
                 "needs on the way back. `loss.backward()` goes through that graph from the loss to the weights, and "
                 "adds to each weight's `.grad`; `optimizer.step()` moves every weight that it holds and whose `.grad` "
                 "is not None. So there are three places to stop a gradient: in the graph, at `.grad`, and at the "
-                "optimizer."
+                f"optimizer. All that follows is run with PyTorch {VERSION} on a CPU, in single precision; ≈ stands "
+                "before what depends on the machine and the moment."
             ),
             Prose(
                 "Two modules: L1, then the head L2; the loss is the mean square of L2's output. Only L2 is to be "
@@ -41,14 +51,16 @@ def network() -> Section:
             ),
             *(_shown(name) for name in TUTORIAL),
             _pictured("graphs.svg", "the graph of the loss under each way that PyTorch takes", _passes(trials)),
+            _LEGEND,
             *_table("chain", trials),
+            Prose(f"What PyTorch says to `inference_mode`: “{trials['inference_mode'].error}”"),
         ],
     )
 
 
 def architectures() -> Section:
     """The series' other networks, under every way."""
-    blocks: list[Block] = []
+    blocks: list[Block] = [_LEGEND]
     for name in ("middle", "heads", "shared"):
         trials = _trials(name, tuple(ALL))
         some = {way: trials[way] for way in ("none", "detach", "manual", "requires_grad_")}
@@ -291,17 +303,7 @@ def _table(name: str, trials: Mapping[str, Trial]) -> list[Block]:
     work = [f"`{way}`" for way, each in trials.items() if each.as_meant]
     fail = [f"`{way}` ({_reason(each)})" for way, each in trials.items() if not each.as_meant]
     return [
-        Prose(
-            "Under each module the norm of what the backward pass left in `.grad`; → where the step then moved it. "
-            "Bytes: saved by the forward pass, held by the loss's graph, and of the parameters' gradients computed. "
-            "Time: of a step, relative to the control. ok: every module moved as meant, and no other way, also under "
-            "Adam with weight decay."
-        ),
         Table(header, rows),
-        *(
-            Prose(f"PyTorch refuses: “{error}”")
-            for error in dict.fromkeys(each.error for each in trials.values() if each.error)
-        ),
         Prose(f"As meant: {', '.join(work)}. Not as meant, with what moved otherwise: {', '.join(fail)}."),
     ]
 

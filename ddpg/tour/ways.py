@@ -162,9 +162,11 @@ def idiom(way: Way) -> tuple[str, str]:
     if name is None:
         return "nothing in its place", _body(GradientStop.actions)
     lines = _body(getattr(type(way), name))
-    for field in dataclasses.fields(way):
-        if isinstance(value := getattr(way, field.name), int | float):
-            lines = lines.replace(f"self.{field.name}", f"{value:g}")
+    settings = {field.name: getattr(way, field.name) for field in dataclasses.fields(way)}
+    numbers = {name: value for name, value in settings.items() if isinstance(value, int | float)}
+    if numbers:
+        named = ", ".join(f"{name} = {value:g}" for name, value in numbers.items())
+        lines = f"# {named}\n{lines.replace('self.', '')}"
     if isinstance(way, Scaled):
         lines = f"{inspect.getsource(_Scaled)}\n{lines}"
     return PLACES[name], lines
