@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 import torch._dynamo
 
+from ddpg.tour.architectures import NETWORKS, made
 from ddpg.tour.autograd import gradient_norm
-from ddpg.tour.networks import NETWORKS, made
 from ddpg.tour.trial import Trial, step, trial, weights
 from ddpg.tour.ways import BEYOND, SCALING, TUTORIAL, Way
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ddpg.benchmark.turns import Spread, ratios, take_turns, timed
 from ddpg.gradient_stop import GradientStop
-from ddpg.tour.networks import Network, made
+from ddpg.tour.architectures import Network, made
 from ddpg.tour.trial import step
 from ddpg.tour.ways import BEYOND, TUTORIAL
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from ddpg.tour.architectures import made
 from ddpg.tour.autograd import gradient_norm, message
-from ddpg.tour.networks import made
 from ddpg.tour.traps import TRAPS
 from ddpg.tour.trial import trial
 from ddpg.tour.ways import TUTORIAL

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from ddpg.benchmark.turns import Spread
 from ddpg.gradient_flow.records import Backward
-from ddpg.tour.agent import FREEZES, STOPS, Update, actor_update, critic_update
+from ddpg.tour.actor_critic import FREEZES, STOPS, Update, actor_update, critic_update
+from ddpg.tour.architectures import NETWORKS, Network, made
 from ddpg.tour.claims import CLAIMS
 from ddpg.tour.compare import ALL, choice, comparisons, trials_of
 from ddpg.tour.cost import relative_times
 from ddpg.tour.mistakes import MISTAKES
-from ddpg.tour.networks import NETWORKS, Network, made
 from ddpg.tour.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.tour.pictures import curves, heat_maps, side_by_side
 from ddpg.tour.traps import TRAPS
@@ -24,9 +24,9 @@ WIDTHS, DEPTHS = (32, 64, 128, 256), (1, 2, 4, 8)
 
 _LEGEND = Prose(
     "In the tables, under each module the norm of what the backward pass left in `.grad`; → where the step then moved "
-    "it. Bytes: saved by the forward pass, held by the loss's graph, and of the parameters' gradients computed. Time: of "
-    "a step, relative to the control. ok: every module moved as meant, and no other way, also under Adam with weight "
-    "decay."
+    "it. Bytes: saved by the forward pass, held by the loss's graph, and of the parameters' gradients computed. Time: "
+    "of a step, relative to the control. ok: every module moved as meant, and no other way, also under Adam with "
+    "weight decay."
 )
 
 

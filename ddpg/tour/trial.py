@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ddpg.gradient_flow import GradientFlow
 from ddpg.gradient_stop import GradientStop
+from ddpg.tour.architectures import Network
 from ddpg.tour.autograd import gradient_norm
-from ddpg.tour.networks import Network
 
 LEARNING_RATE = 0.1
 

@@ -56,11 +56,6 @@ def drop_nothing(self, loss, policy, update):
     loss.backward()
 
 
-def without_clone(self, policy, next_observations):
-    with torch.inference_mode():
-        return policy(next_observations)
-
-
 @pytest.mark.parametrize(
     ("way", "method", "broken", "numbers"),
     [
@@ -70,7 +65,7 @@ def without_clone(self, policy, next_observations):
         (Manual, "backward", drop_nothing, (11, 12, 13, 15, 18)),
         (InferenceMode, "actions", let_through, (9, 13, 18)),
     ],
-    ids=str,
+    ids=["Detach", "NoGrad", "ExcludeFromOptimizer", "Manual", "InferenceMode"],
 )
 def test_breaking_a_way_changes_the_verdicts_about_it(monkeypatch, way, method, broken, numbers):
     monkeypatch.setattr(way, method, broken)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from ddpg.tour.architectures import made
 from ddpg.tour.compare import ALL
-from ddpg.tour.networks import made
 from ddpg.tour.trial import trial
 
 CUT = {"detach", "no_grad", "inference+clone", "set_grad_enabled"}

@@ -1,6 +1,6 @@
 import pytest
 
-from ddpg.tour.agent import FREEZES, STOPS, actor_update, critic_update
+from ddpg.tour.actor_critic import FREEZES, STOPS, actor_update, critic_update
 
 
 @pytest.mark.parametrize("stop", STOPS)

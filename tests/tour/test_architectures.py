@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from ddpg.gradient_stop import GradientStop
+from ddpg.tour.architectures import NETWORKS, made
 from ddpg.tour.autograd import tracks
-from ddpg.tour.networks import NETWORKS, made
 
 
 @pytest.mark.parametrize("name", NETWORKS)
