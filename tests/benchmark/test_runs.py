@@ -56,7 +56,7 @@ def test_stable_baselines_answers_when_it_was_done(monkeypatch, capsys):
     monkeypatch.setattr(stable_baselines3_run, "mean_return", lambda model, env: next(returns))
     own, noise = solve._own_settings()
     assert own["tau"] == 0.02 and own["policy_kwargs"] == {"net_arch": [256, 256]} and noise == 0.1
-    request = {"settings": own, "noise": noise, "seed": 0, "steps": 100}
+    request = {"settings": own | {"learning_starts": 30}, "noise": noise, "seed": 0, "steps": 100}
     monkeypatch.setattr("sys.argv", ["", json.dumps(request)])
     stable_baselines3_run.main()
-    assert json.loads(capsys.readouterr().out)["steps"] == 40
+    assert json.loads(capsys.readouterr().out)["steps"] == 70  # 30 at random, then 20 twice
