@@ -1,6 +1,7 @@
 import pytest
 
-from ddpg.tour.compare import ALL, choice, comparisons, trials_of
+from ddpg.gradient_stop import Detach
+from ddpg.tour.compare import ALL, _compiles, choice, comparisons, trials_of
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,7 @@ def test_the_columns_are_what_the_ways_are_known_for(compared):
     }
     assert {way for way, each in compared.items() if each.compiles == "no"} == {"inference_mode", "requires_grad_"}
     assert {way for way, each in compared.items() if each.compiles == "outside"} == {
+        "none",
         "optimizer",
         "manual",
         "backward(inputs=)",
@@ -26,6 +28,12 @@ def test_the_columns_are_what_the_ways_are_known_for(compared):
     assert {way for way, each in compared.items() if each.scales} == {"manual", "register_hook", "autograd.Function"}
     assert compared["none"].saves == 0
     assert compared["no_grad"].saves == compared["detach"].saves > 0
+
+
+def test_a_graph_that_no_longer_stops_the_gradient_does_not_count_as_compiled(monkeypatch):
+    assert _compiles("detach") == "yes"
+    monkeypatch.setattr(Detach, "actions", lambda self, policy, next_observations: policy(next_observations))
+    assert _compiles("detach") == "no"
 
 
 def test_the_choice_is_the_cheapest_way_that_does_as_meant():
