@@ -142,6 +142,19 @@ class DDPG:
             actions: Tensor = self.actor(torch.from_numpy(array).to(self.device, self.actor.centre.dtype))
         return actions.cpu().numpy()
 
+    def value(self, observation: np.ndarray, action: np.ndarray) -> float:
+        """The critic's Q(s, a) of one observation and one action in the environment's units."""
+        dtype = self.actor.centre.dtype
+        pair = (
+            torch.as_tensor(as_rows(space, array, name), dtype=dtype, device=self.device)
+            for space, array, name in (
+                (self.observation_space, observation, "observation"),
+                (self.action_space, action, "action"),
+            )
+        )
+        with torch.no_grad():
+            return float(self.critic(*pair))
+
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One critic step, one actor step, one soft target update; the measurements of both steps."""
         critic = self.update_critic(batch)

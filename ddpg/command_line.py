@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import itertools
 import os
 import re
 import shlex
@@ -18,20 +17,22 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from ddpg import checkpoint
+from ddpg import job, sweep
 from ddpg.agent import DDPG, usable_device
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments import make_environment
 from ddpg.errors import InputError, choices, require
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
-from ddpg.run import RESULT_NAME, DivergedError
+from ddpg.resume import contents, has_result, kept, left_off, run_content
+from ddpg.run import DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
-from ddpg.training import Training, folders
+from ddpg.training import Training
 
 # Beside the package where it is installed, beside its folder in a checkout.
 CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir())
@@ -71,7 +72,18 @@ def train() -> None:
     with _mistakes_in_sentences():
         sys.argv[1:] = _locate_resumed_run(sys.argv[1:])
         _refuse_empty_choices(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_train)()
+        with sweep.reported():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_train)()
+
+
+def train_job() -> None:
+    """One run of a sweep, in the process that `job.train_apart` starts for it."""
+    with _mistakes_in_sentences():
+        folder, values = job.receive()
+        settings = Settings.check(values)
+        training = _start(folder, settings, left_off(folder, settings))
+        with job.progress(folder, lambda: training.step):
+            _finish(training, folder)
 
 
 def evaluate_run() -> None:
@@ -93,7 +105,7 @@ def evaluate_run() -> None:
             "--render: there is no display to open a window on (DISPLAY is not set); leave it out, or log in with one.",
         )
         usable_device(arguments.device)
-        content = _run_content(arguments.run, arguments.env, "--env")
+        content = run_content(arguments.run, arguments.env, "--env")
         env = Settings.check(content["settings"]).env
         agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
         environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None)
@@ -109,14 +121,18 @@ def evaluate_run() -> None:
 
 
 class CheckFirst(Callback):
-    """Checks a run before Hydra makes its folder."""
+    """Checks a run before Hydra makes its folder, or all jobs of a sweep before it launches the first."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        with _mistakes_in_sentences():
+            sweep.begin(config)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _mistakes_in_sentences():  # Hydra would turn an exception from here into a warning
             folder = Path(config.hydra.run.dir)
             settings, contents = _settings(config, config.hydra.overrides.task)
             require(
-                bool(contents) or not _kept(folder),
+                bool(contents) or not kept(folder),
                 f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on.",
             )
             make_environment(settings.env.id, settings.env.kwargs).close()
@@ -129,31 +145,35 @@ class CheckFirst(Callback):
                 ) from error
 
 
-def _train(config: DictConfig) -> None:
+def _train(config: DictConfig) -> float | None:
     with _mistakes_in_sentences():  # before Hydra adds words of its own
-        _run(config)
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        settings, contents = _settings(config, HydraConfig.get().overrides.task)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return job.train_apart(folder, settings)
+        _finish(_start(folder, settings, contents), folder)
+    return None
 
 
-def _run(config: DictConfig) -> None:
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    settings, contents = _settings(config, HydraConfig.get().overrides.task)
+def _start(folder: Path, settings: Settings, contents: list[dict[str, Any]]) -> Training:
+    """The run in this folder, which goes on from the contents of its checkpoints, if there are any."""
     for note in _notes(settings):
         print(note, file=sys.stderr)
-    contents = contents or _left_off(folder, settings)
-    finished = all((each / RESULT_NAME).exists() for each in folders(folder, settings).values())
-    if contents and finished and contents[0]["training"]["step"] >= settings.total_steps:
-        print(f"{shown}: finished already.")
-        return
     training = Training(settings, folder)
     if contents:
         training.load(contents)
+    return training
+
+
+def _finish(training: Training, folder: Path) -> None:
+    settings = training.settings
+    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     try:
         evaluations = training.run()
     except DivergedError as error:
         sys.exit(_complain(str(error), status=1))
     except KeyboardInterrupt:
-        mend = f"{_program()} resume={shlex.quote(shown)} goes on" if _kept(folder) else "there is none yet"
+        mend = f"{_program()} resume={shlex.quote(shown)} goes on" if kept(folder) else "there is none yet"
         sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
     finally:
         training.close()
@@ -192,8 +212,8 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, list[
     resume = values.pop("resume")
     if not resume:
         return Settings.check(values), []  # type: ignore[arg-type]
-    contents = _contents(Path(resume), config.env.id)
-    saved = contents[0]["settings"] | {"seeds": len(contents)}
+    found = contents(Path(resume), config.env.id)
+    saved = found[0]["settings"] | {"seeds": len(found)}
     for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
         if key in ("resume", "env.id"):
             continue
@@ -201,87 +221,12 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, list[
         section, _, name = key.rpartition(".")
         (saved[section] if section else saved)[name] = OmegaConf.select(config, key)
     settings = Settings.check(saved)
-    step = contents[0]["training"]["step"]
-    finished = all((each / RESULT_NAME).exists() for each in folders(Path(resume), settings).values())
+    step = found[0]["training"]["step"]
     require(
-        settings.total_steps > step or not finished,
+        settings.total_steps > step or not has_result(Path(resume), settings),
         f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
     )
-    return settings, contents
-
-
-def _left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
-    """What an earlier sweep got done of this job; in a sweep a job finds its own folder again."""
-    if not _kept(folder):
-        return []
-    contents = _contents(folder, settings.env.id)
-    require(
-        contents[0]["settings"] | {"seeds": len(contents)} == settings.model_dump(),
-        f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
-    )
-    return contents
-
-
-def _kept(folder: Path) -> list[Path]:
-    """The folders of the runs that have a checkpoint: the given one, or those of several seeds below it."""
-    if (folder / checkpoint.FILE_NAME).exists():
-        return [folder]
-    return [path for path in _seeds(folder) if (path / checkpoint.FILE_NAME).exists()]
-
-
-def _seeds(folder: Path) -> list[Path]:
-    """The folders of several seeds below the given one."""
-    below = [path for path in folder.glob("*") if path.name.isdecimal()]
-    return sorted(below, key=lambda path: int(path.name))
-
-
-def _contents(folder: Path, typed_env_id: str) -> list[dict[str, Any]]:
-    """The contents of the checkpoints of a run, or of several seeds' runs that can go on together."""
-    kept = _kept(folder)
-    without = [path.name for path in _seeds(folder) if kept and folder not in kept and path not in kept]
-    if without:
-        raise InputError(
-            f"{folder}: seed {', '.join(without)} has no checkpoint, so the runs in it do not go on together; resume "
-            f"the others one by one, resume={kept[0]} for instance."
-        )
-    contents = [_run_content(path, typed_env_id, "env.id=") for path in kept or [folder]]
-    if len(contents) > 1:
-        first = contents[0]
-        for path, seed, content in zip(kept, itertools.count(first["settings"].get("seed")), contents, strict=False):
-            require(
-                content["settings"] == first["settings"] | {"seed": seed}
-                and content["training"]["step"] == first["training"]["step"],
-                f"{folder}: the runs in it do not go on together, {path.name} is not at the step or not with the "
-                f"settings of {kept[0].name}; resume them one by one, resume={path} for instance.",
-            )
-    return contents
-
-
-def _run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, Any]:
-    """The content of a run's checkpoint.
-
-    It is data: a module that its environment would have to be imported from is so only if the person typed its name
-    too, `typed_env_id`; `option` says where.
-    """
-    content = checkpoint.load(path)
-    settings, training = content.get("settings"), content.get("training")
-    require(
-        isinstance(settings, dict) and isinstance(training, dict),
-        f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
-    )
-    assert settings is not None and training is not None
-    env = settings.get("env")
-    env_id = env.get("id") if isinstance(env, dict) else None
-    require(
-        isinstance(env_id, str) and isinstance(training.get("step"), int),
-        f"{path}: the checkpoint of a run without environment or step; it is damaged, train anew.",
-    )
-    require(
-        ":" not in str(env_id) or typed_env_id == env_id,
-        f"the checkpoint's environment {env_id} is of a module that would have to be imported; if you trust it, "
-        f"add {option}{'' if option.endswith('=') else ' '}{env_id}.",
-    )
-    return content
+    return settings, found
 
 
 def _refuse_empty_choices(arguments: list[str]) -> None:

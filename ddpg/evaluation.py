@@ -13,10 +13,21 @@ FINAL_EPISODES = 100
 
 
 class Evaluation(NamedTuple):
-    """Returns `(episodes,)` and lengths `(episodes,)` in environment steps, in the order of the starts."""
+    """One figure an episode, `(episodes,)` each, in the order of the starts.
+
+    `start_values` are the critic's Q(s, μ(s)) at the start, `discounted_returns` what the episode then came to. An
+    episode that a time limit ends is counted up to there.
+    """
 
     returns: np.ndarray
     lengths: np.ndarray
+    start_values: np.ndarray
+    discounted_returns: np.ndarray
+
+    @property
+    def q_bias(self) -> float:
+        """How much more the critic promises at the start than follows, on average."""
+        return float((self.start_values - self.discounted_returns).mean())
 
 
 def evaluate(agent: DDPG, environment: gymnasium.Env[Any, Any], episodes: Iterable[int]) -> Evaluation:
@@ -27,15 +38,16 @@ def evaluate(agent: DDPG, environment: gymnasium.Env[Any, Any], episodes: Iterab
         environment: a single one, not a vector.
         episodes: the numbers of the episodes; a progress bar around them shows how far it is.
     """
-    returns, lengths = [], []
+    figures = []
     for episode in episodes:
         observation, _ = environment.reset(seed=FIRST_SEED + episode)
+        start_value = agent.value(observation, agent.act(observation))
         rewards: list[float] = []
         ended = False
         while not ended:
             observation, reward, terminated, truncated, _ = environment.step(agent.act(observation))
             rewards.append(float(reward))
             ended = terminated or truncated
-        returns.append(sum(rewards))
-        lengths.append(len(rewards))
-    return Evaluation(np.array(returns), np.array(lengths))
+        discounted_return = np.power(agent.discount, np.arange(len(rewards))) @ rewards
+        figures.append((sum(rewards), len(rewards), start_value, discounted_return))
+    return Evaluation(*map(np.array, zip(*figures, strict=True)))

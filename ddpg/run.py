@@ -1,6 +1,7 @@
 """One run: an agent among its environments, its replay buffer, and what it leaves in its folder."""
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -12,7 +13,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-import yaml
 from gymnasium.spaces import Box
 
 from ddpg import checkpoint, optimizers
@@ -22,6 +22,7 @@ from ddpg.environments import Collector, Transitions, make_vector
 from ddpg.errors import InputError, real, whole
 from ddpg.evaluation import FIRST_SEED, Evaluation, evaluate
 from ddpg.gradient_flow import GradientFlow
+from ddpg.memory import peak_memory
 from ddpg.recording import state
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.settings import Settings
@@ -89,7 +90,7 @@ class Run:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
         total_steps = self.settings.total_steps
         self.telemetry = Telemetry(self.folder, self.settings.env.id, total_steps, self.step, shown)
-        self.telemetry.describe(yaml.safe_dump(self.settings.model_dump(), sort_keys=False))
+        self.telemetry.describe(self.settings.model_dump())
         return self.telemetry
 
     def close(self) -> None:
@@ -206,16 +207,22 @@ class Run:
     def finish(self, environment: gymnasium.Env[Any, Any], episodes: Any, seconds: float) -> Evaluation:
         """The final evaluation, written down as the result; `episodes` may be a progress bar around their numbers."""
         evaluation = evaluate(self.agent, environment, episodes)
+        self.telemetry.final_evaluation(self.step, evaluation)
         result = {
             "mean_return": float(evaluation.returns.mean()),
             "std_return": float(evaluation.returns.std()),
             "returns": evaluation.returns.tolist(),
             "lengths": evaluation.lengths.tolist(),
+            "q_bias": evaluation.q_bias,
             "first_evaluation_seed": FIRST_SEED,
             "seed": self.settings.seed,
             "environment_steps": self.step,
             "gradient_steps": self.agent.critic_updates,
             "training_seconds": seconds,
+            "peak_memory_mib": peak_memory(),
+            "threads": torch.get_num_threads(),
+            "weights_digest": self._weights_digest(),
+            "settings": self.settings.model_dump(),
             "config_digest": self.settings.digest(),
             "versions": {
                 "python": platform.python_version(),
@@ -227,3 +234,11 @@ class Run:
         unfinished.write_text(json.dumps(result, indent=2) + "\n")
         os.replace(unfinished, path)
         return evaluation
+
+    def _weights_digest(self) -> str:
+        """SHA-256 of the parameters of all four networks: equal if and only if they are, bit for bit."""
+        digest = hashlib.sha256()
+        for module in self.agent.modules().values():
+            for parameter in module.parameters():
+                digest.update(parameter.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()

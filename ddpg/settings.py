@@ -144,6 +144,18 @@ class Settings(_Section):
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
 
 
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | float | None]:
+    """Settings in plain data under the keys that the command line knows; an option goes by its group."""
+    values: dict[str, str | bool | float | None] = {}
+    for name, value in settings.items():
+        key = prefix[:-1] if name == "name" and prefix else f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{key}.")
+        else:
+            values[key] = str(value) if isinstance(value, list) else value
+    return values
+
+
 def valid_keys() -> list[str]:
     """Every setting that exists under some choice, dotted, and the config groups."""
     keys = ["experiment", "resume"]

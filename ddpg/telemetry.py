@@ -1,22 +1,42 @@
-"""What a run shows: TensorBoard curves and a progress bar."""
+"""What a run shows: TensorBoard's curves, charts and table of runs, and a progress bar."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import yaml
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from ddpg.agent import DDPG
 from ddpg.evaluation import Evaluation
 from ddpg.gradient_flow import GradientFlow
+from ddpg.settings import flat
 
 # The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
 _SHOWN = {"critic_loss": ("actor", "target_actor", "critic"), "actor_loss": ("actor", "critic")}
 
+
+# TensorBoard's custom scalars: the runs of all strategies in one chart each, by regular expressions over the tags.
+_CHARTS = {
+    "returns": {
+        "evaluations": ["eval/mean_return"],
+        "training episodes": ["rollout/episode_return"],
+    },
+    "leaks: the gradient that a step applied": {
+        "the critic's loss to the actors": ["gradient_flow/critic_loss_to_(target_)?actor"],
+        "the actor's loss to the critic": ["gradient_flow/actor_loss_to_critic"],
+    },
+    "what a leak does to the values": {
+        "mean Q": ["values/q_mean"],
+        "Q at the start of an evaluation above what followed": ["eval/q_bias"],
+        "from actor to target actor": ["values/target_actor_gap"],
+    },
+}
 
 _LOSSES = {DDPG.update_critic.__name__: "critic_loss", DDPG.update_actor.__name__: "actor_loss"}
 
@@ -70,9 +90,16 @@ class Telemetry:
         self._bar.close()
         self._writer.close()
 
-    def describe(self, text: str) -> None:
-        """The run's settings, as a text in TensorBoard."""
-        self._writer.add_text("settings", f"```yaml\n{text}\n```")
+    def describe(self, settings: Mapping[str, Any]) -> None:
+        """The run's settings, as a text and as a row of TensorBoard's HParams; and which curves share a chart."""
+        self._writer.add_text("settings", f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}\n```")
+        values = {key: "null" if value is None else value for key, value in flat(settings).items()}
+        # Without `hparams`' first summary, the experiment: from the runs themselves TensorBoard finds what differs.
+        _, start, self._success = hparams(values, {})
+        self._writer._get_file_writer().add_summary(start)
+        self._writer.add_custom_scalars(
+            {title: {chart: ["Multiline", tags] for chart, tags in charts.items()} for title, charts in _CHARTS.items()}
+        )
 
     def advance(self, count: int) -> None:
         """`count` environment steps are done."""
@@ -105,11 +132,20 @@ class Telemetry:
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
         """An evaluation between the steps."""
-        self._scalars(step, {"eval/mean_return": float(evaluation.returns.mean())})
+        self._scalars(step, {"eval/mean_return": float(evaluation.returns.mean()), "eval/q_bias": evaluation.q_bias})
+
+    def final_evaluation(self, step: int, evaluation: Evaluation) -> None:
+        """The last one, with which the run has succeeded."""
+        self._scalars(step, {"final/mean_return": float(evaluation.returns.mean()), "final/q_bias": evaluation.q_bias})
+        self._writer._get_file_writer().add_summary(self._success)
 
     def pause(self, seconds: float) -> None:
         """So much of the time since the last update was no training."""
         self._clock += seconds
+
+    def close_bar(self) -> None:
+        """The environment steps are all done."""
+        self._bar.close()
 
     def take_bar(self, other: Self) -> None:
         """Go on with the progress bar of another run, which has ended."""

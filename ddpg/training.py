@@ -87,7 +87,9 @@ class Training:
                 stack.enter_context(run.open(shown=run is self.runs[0]))
             while self.step < self.settings.total_steps:
                 self.advance()
-        return {run.settings.seed: self._finish(run) for run in self.runs}
+            for run in self.runs:
+                run.telemetry.close_bar()
+            return {run.settings.seed: self._finish(run) for run in self.runs}
 
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""

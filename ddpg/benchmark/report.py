@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpg.benchmark.options import Options
-from ddpg.benchmark.workers import peak_memory
+from ddpg.memory import peak_memory
 
 WIDTH = 110
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddpg.benchmark.workers import mebibytes
 from ddpg.errors import InputError
+from ddpg.memory import mebibytes
 
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 

@@ -1,19 +1,17 @@
 """Contestants in processes of their own, so that neither threads nor memory of one are another's."""
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tqdm import tqdm
 
 from ddpg.benchmark.turns import Turn
 from ddpg.errors import InputError
+from ddpg.memory import peak_memory
 
 
 class Reply(NamedTuple):
@@ -102,17 +100,3 @@ def _serve(connection: Connection, make: Callable[..., Any], arguments: tuple[An
         connection.send(error)
     except (EOFError, KeyboardInterrupt):
         pass  # the other side has closed, or the person wants an end
-
-
-def peak_memory() -> float:
-    """Of this process, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux, where rusage would count what the parent occupied when it started this process
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) / 2**10
-    return mebibytes(resource.getrusage(resource.RUSAGE_SELF))
-
-
-def mebibytes(usage: resource.struct_rusage) -> float:
-    """The peak memory of a process, or on Linux of its parent when it started it, if that was more."""
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,111 @@
+"""One run of a sweep, in a process of its own: whatever ends it leaves the launcher and the other runs alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddpg.resume import finished
+from ddpg.run import RESULT_NAME
+from ddpg.settings import Settings
+from ddpg.training import folders
+
+LOG_NAME = "train.log"
+FAILURE_NAME = "failure.txt"
+PROGRESS_NAME = "progress.txt"
+SWEEP_PID = "DDPG_SWEEP_PID"
+"""environment variable: the process that a person started the sweep with"""
+
+
+def train_apart(folder: Path, settings: Settings) -> float:
+    """Train, unless that is done already; the mean return of the final evaluation, or NaN if there is none.
+
+    What the run prints goes to `train.log` in its folder; why it failed, to `failure.txt`.
+    """
+    if not finished(folder, settings):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FAILURE_NAME).unlink(missing_ok=True)
+        if failure := _failure(_train(folder, settings), folder / LOG_NAME):
+            (folder / FAILURE_NAME).write_text(failure + "\n")
+            return float("nan")
+    results = [json.loads((path / RESULT_NAME).read_text()) for path in folders(folder, settings).values()]
+    return float(np.mean([result["mean_return"] for result in results]))
+
+
+def _train(folder: Path, settings: Settings) -> int:
+    """The exit status of the process that trains."""
+    with (folder / LOG_NAME).open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from ddpg.command_line import train_job; train_job()"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"TQDM_DISABLE": "1"},
+            start_new_session=True,  # Ctrl-C reaches the sweep, which ends its jobs
+            text=True,
+        )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps([str(folder), settings.model_dump()]) + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it has ended already; the log says why
+    launcher = os.getppid()
+    try:
+        while True:
+            try:
+                return process.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                if os.environ.get(SWEEP_PID) == str(launcher) != str(os.getppid()):
+                    os._exit(1)  # the sweep has been killed
+    finally:
+        process.kill()
+
+
+def _failure(status: int, log: Path) -> str:
+    """Why a process ended with this status; nothing if it did well."""
+    if status == 0:
+        return ""
+    if status < 0:
+        return f"killed by signal {signal.Signals(-status).name}"
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit status {status}"
+
+
+def receive() -> tuple[Path, dict[str, Any]]:
+    """What `train_apart` tells the process: folder and settings. From now on it ends as soon as its parent does."""
+    folder, settings = json.loads(sys.stdin.readline())
+
+    def end_with_parent() -> None:
+        sys.stdin.read()  # until nobody holds the other end
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    return Path(folder), settings
+
+
+@contextmanager
+def progress(folder: Path, step: Callable[[], int]) -> Iterator[None]:
+    """Meanwhile write down the run's environment step, for the sweep to read."""
+    done = threading.Event()
+
+    def report() -> None:
+        while not done.wait(1):
+            (folder / PROGRESS_NAME).write_text(str(step()))
+
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        done.set()
+        reporter.join()
+        (folder / PROGRESS_NAME).unlink(missing_ok=True)

@@ -1,0 +1,19 @@
+"""How much memory a process has needed."""
+
+import resource
+import sys
+from pathlib import Path
+
+
+def peak_memory() -> float:
+    """Of this process, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where rusage would count what the parent occupied when it started this process
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 2**10
+    return mebibytes(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def mebibytes(usage: resource.struct_rusage) -> float:
+    """The peak memory of a process, or on Linux of its parent when it started it, if that was more."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
