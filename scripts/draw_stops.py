@@ -8,7 +8,7 @@ from gymnasium.spaces import Box
 
 from ddpg import DDPG, Batch, GradientFlow
 from ddpg.gradient_stop import GradientStop
-from ddpg.tour.page import save
+from ddpg.page import save
 from ddpg.tour.pictures import side_by_side
 
 

@@ -110,7 +110,7 @@ def _own(compiled: bool, seed: int) -> Outcome:
 
 def first_solved(folder: Path, started: float) -> tuple[float, float]:
     """Seconds from the start, and environment steps, of the first evaluation in a run's events that is good enough."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder))
     events.Reload()

@@ -6,7 +6,7 @@ import io
 import sys
 from pathlib import Path
 
-from ddpg.tour.page import Picture, Section, show, svg, write
+from ddpg.page import Picture, Section, show, svg, write
 from ddpg.tour.sections import SECTIONS
 
 TITLE = "Stopping gradients, a tour"
@@ -52,7 +52,7 @@ class Tour:
     def finish(self) -> None:
         """Write the page, if there is a folder for it."""
         if self._output is not None:
-            for path in write(TITLE, self._shown, self._output):
+            for path in write("tour", TITLE, self._shown, self._output):
                 print(f"wrote {path}")
 
 

@@ -1,6 +1,6 @@
 from matplotlib.figure import Figure
 
-from ddpg.tour.page import Code, Picture, Prose, Section, Table, show, svg, write
+from ddpg.page import Code, Picture, Prose, Section, Table, show, svg, write
 
 
 def figure():
@@ -21,7 +21,7 @@ SECTION = Section(
 
 
 def test_the_same_section_as_markdown_as_a_page_and_in_a_terminal(tmp_path, capsys):
-    paths = write("All", [SECTION], tmp_path)
+    paths = write("tour", "All", [SECTION], tmp_path)
     assert [path.name for path in paths] == ["tour.md", "tour.html", "plot.svg"]
     text = (tmp_path / "tour.md").read_text()
     assert text.startswith("# All\n\n## A title\n\nA paragraph")

@@ -1,4 +1,4 @@
-"""What a section of the tour consists of, and its three looks: in a terminal, as Markdown, as a web page."""
+"""What a page consists of, and its three looks: in a terminal, as Markdown, as a web page."""
 
 import base64
 import io
@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markdown import Markdown
+from tqdm import tqdm
 
 WIDTH = 80
 MEASURED = "≈"
@@ -103,21 +104,25 @@ def show(section: Section) -> None:
     Console(width=WIDTH).print(Markdown(text), "\n")
 
 
-def write(title: str, sections: Sequence[Section], folder: Path) -> list[Path]:
-    """Write the pictures, `tour.md` and `tour.html`, which needs no other file and no network."""
+def write(name: str, title: str, sections: Sequence[Section], folder: Path) -> list[Path]:
+    """Write the pictures, `<name>.md` and `<name>.html`, which needs no other file and no network."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [picture for section in sections for picture in section.pictures()]
-    for picture in pictures:
+    for picture in tqdm(pictures, desc="drawing", unit=" pictures", leave=False):
         save(picture.draw(), folder / picture.name)
     text = "\n\n".join([f"# {title}", *(section.markdown() for section in sections)]) + "\n"
-    (folder / "tour.md").write_text(text)
-    (folder / "tour.html").write_text(_html(title, text, folder))
-    return [folder / "tour.md", folder / "tour.html", *(folder / picture.name for picture in pictures)]
+    page, web_page = folder / f"{name}.md", folder / f"{name}.html"
+    page.write_text(text)
+    web_page.write_text(_html(title, text, folder))
+    return [page, web_page, *(folder / picture.name for picture in pictures)]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG."""
-    path.write_text(svg(figure))
+    """Write a figure, in the format that the file's name says: .svg or .png."""
+    if path.suffix == ".svg":
+        path.write_text(svg(figure))
+    else:
+        figure.savefig(path, dpi=130)
 
 
 def svg(figure: Figure) -> str:
@@ -131,9 +136,12 @@ def svg(figure: Figure) -> str:
 def _html(title: str, text: str, folder: Path) -> str:
     def inlined(match: re.Match[str]) -> str:
         data = base64.b64encode((folder / match[1]).read_bytes()).decode()
-        return f'src="data:image/svg+xml;base64,{data}"'
+        kind = {".svg": "svg+xml", ".png": "png"}[Path(match[1]).suffix]
+        return f'src="data:image/{kind};base64,{data}"'
 
-    body = re.sub(r'src="([^"]+[.]svg)"', inlined, markdown.markdown(text, extensions=["tables", "fenced_code"]))
+    body = re.sub(
+        r'src="([^"]+[.](?:svg|png))"', inlined, markdown.markdown(text, extensions=["tables", "fenced_code"])
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
