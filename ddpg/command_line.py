@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium
 import hydra
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.experimental.callback import Callback
@@ -81,9 +82,11 @@ def train_job() -> None:
     with _mistakes_in_sentences():
         folder, values = job.receive()
         settings = Settings.check(values)
-        training = _start(folder, settings, left_off(folder, settings))
-        with job.progress(folder, lambda: training.step):
-            _finish(training, folder)
+        with _alone(folder):
+            training = _start(folder, settings, left_off(folder, settings))
+            with job.progress(folder, lambda: training.step):
+                _finish(training)
+        _admit(training)
 
 
 def evaluate_run() -> None:
@@ -151,8 +154,26 @@ def _train(config: DictConfig) -> float | None:
         settings, contents = _settings(config, HydraConfig.get().overrides.task)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return job.train_apart(folder, settings)
-        _finish(_start(folder, settings, contents), folder)
+        with _alone(folder):
+            training = _start(folder, settings, contents)
+            try:
+                _finish(training)
+            except KeyboardInterrupt:
+                mend = f"{_program()} resume={shlex.quote(_shown(folder))} goes on" if kept(folder) else "there is none"
+                sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
+        _hint(training)
+        _admit(training)
     return None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a run that another process is training; its lock ends with it, however that ends."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{folder}: another process is training this run; wait for it, or stop it.") from None
 
 
 def _start(folder: Path, settings: Settings, contents: list[dict[str, Any]]) -> Training:
@@ -165,23 +186,32 @@ def _start(folder: Path, settings: Settings, contents: list[dict[str, Any]]) -> 
     return training
 
 
-def _finish(training: Training, folder: Path) -> None:
+def _finish(training: Training) -> None:
+    """Train to the end, and say what came of it."""
     settings = training.settings
-    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     try:
         evaluations = training.run()
     except DivergedError as error:
         sys.exit(_complain(str(error), status=1))
-    except KeyboardInterrupt:
-        mend = f"{_program()} resume={shlex.quote(shown)} goes on" if kept(folder) else "there is none yet"
-        sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
     finally:
         training.close()
     for seed, evaluation in evaluations.items():
         print(f"{f'Seed {seed}: ' if settings.seeds > 1 else ''}{_summary(settings.env.id, training.step, evaluation)}")
-    watched = shlex.quote(os.path.join(shown, str(next(iter(evaluations)))) if settings.seeds > 1 else shown)
-    watch = f"{_program().replace('train', 'evaluate')} {watched} --render"
+
+
+def _hint(training: Training) -> None:
+    """What to look at next."""
+    shown = _shown(training.runs[0].folder)
+    watch = f"{_program().replace('train', 'evaluate')} {shlex.quote(shown)} --render"
     print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(shown))}    Watch the policy: {watch}")
+
+
+def _shown(folder: Path) -> str:
+    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+
+
+def _admit(training: Training) -> None:
+    """End with status 1 if seeds had to be given up."""
     if training.failures:
         sys.exit(_complain("\n".join(f"Seed {seed}: {error}" for seed, error in training.failures.items()), status=1))
 

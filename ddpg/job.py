@@ -2,12 +2,14 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ def train_apart(folder: Path, settings: Settings) -> float:
 def _train(folder: Path, settings: Settings) -> int:
     """The exit status of the process that trains."""
     with (folder / LOG_NAME).open("a") as log:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} on {platform.node()}, process {os.getpid()} starts the run\n")
+        log.flush()
         process = subprocess.Popen(
             [sys.executable, "-c", "from ddpg.command_line import train_job; train_job()"],
             stdin=subprocess.PIPE,

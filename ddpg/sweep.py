@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ddpg.agent import usable_device
 from ddpg.environments import make_environment
 from ddpg.errors import InputError, require
-from ddpg.job import FAILURE_NAME, PROGRESS_NAME, SWEEP_PID
+from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID
 from ddpg.resume import finished
 from ddpg.settings import Settings
 
@@ -175,7 +175,9 @@ def reported() -> Iterator[None]:
         report = [f"{len(sweep.jobs) - len(missing)} of {len(sweep.jobs)} runs are done."]
         report += [f"{_shown(folder)}: {why}" for folder, why in missing.items()]
         if missing:
-            report.append("The same command again does what is missing; train.log in each folder says more.")
+            report.append(f"The same command again does what is missing; {LOG_NAME} in each folder says more.")
+        else:
+            report.append(f"What they show: python scripts/compare.py {_shown(sweep.folder)}")
         print("\n".join([reason] * bool(reason) + report), file=sys.stderr if missing else sys.stdout)
         if missing:
             sys.exit(status or 1)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,13 +68,13 @@ class Telemetry:
 
     def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0, shown: bool = True) -> None:
         self._writer = SummaryWriter(folder, purge_step=first_step + 1)
-        self._bar = tqdm(
+        bar = tqdm if shown else partial(tqdm, disable=True)  # shown, unless the variable TQDM_DISABLE says otherwise
+        self._bar = bar(
             desc=title,
             total=total_steps,
             initial=first_step,
             unit="",
             dynamic_ncols=True,
-            disable=not shown,
             # At 80 columns the bar gives way to the numbers.
             bar_format="{desc} {bar} {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
         )

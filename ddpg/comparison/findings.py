@@ -26,7 +26,7 @@ def figures(runs: Mapping[int, Run], measure: str) -> list[float]:
 
 
 def effects(comparison: Comparison) -> Effects:
-    """For each measure, how far each place lies from the baseline, seed by seed; those of the baseline's weights are left out."""
+    """For each measure, how far each place lies from the baseline, seed by seed; not of lines with equal weights."""
     same = next(group for group in comparison.identical if comparison.baseline in group)
     places = [each for each in comparison.against_baseline() if each[0].line not in same]
     return {

@@ -87,8 +87,8 @@ def _circumstances(comparison: Comparison) -> Iterator[str]:
 
 def _where(comparison: Comparison, found: Effects) -> Iterator[Block]:
     yield Prose(
-        f"Differences from `{named(comparison.line_key, comparison.baseline)}` with the same other settings, taken seed "
-        "by seed; **bold** where the interval is all on one side of 0."
+        f"Differences from `{named(comparison.line_key, comparison.baseline)}` with the same other settings, seed by "
+        "seed; **bold** where the interval is all on one side of 0."
     )
     yield Table(
         ["setting", *(f"{name}: difference" for name in found), "leak"],
