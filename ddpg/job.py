@@ -24,7 +24,7 @@ LOG_NAME = "train.log"
 FAILURE_NAME = "failure.txt"
 PROGRESS_NAME = "progress.txt"
 SWEEP_PID = "DDPG_SWEEP_PID"
-"""environment variable: the process that a person started the sweep with"""
+"""environment variable: the process of the sweep, where its runs are to end with it"""
 
 
 def train_apart(folder: Path, settings: Settings) -> float:
@@ -32,6 +32,7 @@ def train_apart(folder: Path, settings: Settings) -> float:
 
     What the run prints goes to `train.log` in its folder; why it failed, to `failure.txt`.
     """
+    _go_with_the_sweep()  # whose jobs still wait in a queue when it is killed
     if not finished(folder, settings):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURE_NAME).unlink(missing_ok=True)
@@ -62,16 +63,29 @@ def _train(folder: Path, settings: Settings) -> int:
         process.stdin.flush()
     except BrokenPipeError:
         pass  # it has ended already; the log says why
-    launcher = os.getppid()
     try:
         while True:
             try:
                 return process.wait(timeout=0.5)
             except subprocess.TimeoutExpired:
-                if os.environ.get(SWEEP_PID) == str(launcher) != str(os.getppid()):
-                    os._exit(1)  # the sweep has been killed
+                _go_with_the_sweep()
     finally:
         process.kill()
+
+
+def _go_with_the_sweep() -> None:
+    """End this process, and its run with it, if it is one of a sweep's on this machine that has been killed."""
+    sweep = os.environ.get(SWEEP_PID)
+    if sweep is not None and not _alive(int(sweep)):
+        os._exit(1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _failure(status: int, log: Path) -> str:

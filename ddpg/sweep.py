@@ -125,7 +125,8 @@ def begin(config: DictConfig) -> None:
         InputError: if one of them cannot be trained, or two would share a folder.
     """
     global _current
-    os.environ[SWEEP_PID] = str(os.getpid())
+    if config.hydra.launcher._target_.startswith("hydra_plugins.hydra_joblib"):
+        os.environ[SWEEP_PID] = str(os.getpid())
     if not config.hydra.sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
         return  # one that chooses its jobs as it goes
     jobs = plan(config)

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from ddpg.command_line import CONF
 from ddpg.comparison.comparison import Comparison, Value
-from ddpg.comparison.runs import read
-from ddpg.comparison.sections import PAGE, sections
+from ddpg.comparison.layout import PAGE, sections
+from ddpg.comparison.reading import read
 from ddpg.errors import InputError
 from ddpg.page import show, write
 from ddpg.settings import flat

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ddpg.comparison.runs import Run
+from ddpg.comparison.reading import Run
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.errors import choices, require
 from ddpg.gradient_stop import GradientStop
@@ -66,7 +66,8 @@ class Comparison:
         ordered = [*(key for key in FIRST if key in differing), *(key for key in differing if key not in FIRST)]
         chosen = [*by] or self._independent(ordered)[:2] or [FIRST[0]]
         self.line_key, self.panel_key = chosen[0], chosen[1] if len(chosen) > 1 else None
-        section_keys = self._independent([*chosen, *(key for key in ordered if key not in chosen)])[len(chosen) :]
+        independent = self._independent([*chosen, *(key for key in ordered if key not in chosen)])
+        section_keys = [key for key in independent if key not in chosen]
         self.differing_too = [key for key in differing if key not in (*chosen, *section_keys)]
         """keys whose value follows from that of the others"""
         places: dict[Place, dict[int, Run]] = {}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddpg.comparison.runs import Curve, Run
+from ddpg.comparison.reading import Curve, Run
 
 RETURN, LEARNING, BIAS, BIAS_OVER_RUN, GAP, LEAK = (
     "mean return",

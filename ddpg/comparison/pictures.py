@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ddpg.comparison.comparison import Comparison, Place, Value
 from ddpg.comparison.measures import CURVES
-from ddpg.comparison.runs import Curve, Run
+from ddpg.comparison.reading import Curve, Run
 from ddpg.comparison.statistics import Estimate, estimate
 from ddpg.comparison.words import named, shown
 
@@ -58,27 +58,38 @@ def common(curve_of: CurveOf, runs: Sequence[Run]) -> tuple[np.ndarray, Estimate
 
 def over(key: str, effects: Mapping[str, Mapping[Place, Estimate]], comparison: Comparison) -> Figure:
     """How far each place lies from the baseline, measure by measure, over a setting of its section."""
-    figure = Figure((4.2 * len(effects) + 1.6, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(effects), squeeze=False)[0]
-    for ax, (name, places) in zip(axes, effects.items(), strict=True):
+    figure = Figure((11, 2.7 * -(-len(effects) // 2) + 0.4), layout="constrained")
+    axes = figure.subplots(-(-len(effects) // 2), 2, squeeze=False).flat
+    for (name, places), ax in zip(effects.items(), axes, strict=False):
         lines: dict[str, dict[float, Estimate]] = {}
         for place, found in places.items():
             others = [named(each, value) for each, value in place.section if each != key]
-            label = ", ".join([shown(place.line), *(str(shown(place.panel)),) * bool(comparison.panel_key), *others])
-            lines.setdefault(label, {})[float(dict(place.section)[key] or 0)] = found
-        for color, (label, points) in enumerate(lines.items()):
-            xs = sorted(points)
-            ax.plot(xs, [points[x].value for x in xs], "o-", markersize=3, color=_COLORS(color % 10), label=label)
-            ax.fill_between(
-                xs, [points[x].low for x in xs], [points[x].high for x in xs], color=_COLORS(color % 10), alpha=0.15
+            called = ", ".join([shown(place.line), *(shown(place.panel),) * bool(comparison.panel_key), *others])
+            lines.setdefault(called, {})[float(dict(place.section)[key] or 0)] = found
+        for number, (called, points) in enumerate(lines.items()):
+            xs = np.array(sorted(points))
+            values, lows, highs = (np.array([points[x][part] for x in xs]) for part in range(3))
+            ax.errorbar(
+                xs * 1.05 ** (number - len(lines) / 2),  # side by side, where they would hide each other
+                values,
+                [values - lows, highs - values],
+                fmt="o-",
+                markersize=4,
+                linewidth=1,
+                capsize=3,
+                color=_COLORS(number % 10),
+                label=called,
             )
+        if np.nanmax(np.abs(list(places.values()))) > 300:
+            ax.set_yscale("symlog", linthresh=10)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set_xscale("log")
-        ax.set_yscale("symlog")
         ax.set_title(f"{name}: difference from {shown(comparison.baseline)}", fontsize=9)
         ax.set_xlabel(key)
         ax.grid(alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    for ax in axes:
+        ax.set_axis_off()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ddpg.comparison import pictures
 from ddpg.comparison.comparison import Comparison, Place, Value
-from ddpg.comparison.findings import Effects, effects, figures, findings
+from ddpg.comparison.conclusions import Effects, conclusions, effects, figures
 from ddpg.comparison.measures import BIAS, BIAS_OVER_RUN, GAP, LEAK, MEASURES, RETURN
 from ddpg.comparison.statistics import estimate, probability_of_improvement
 from ddpg.comparison.words import interval, listed, named, number, shown
@@ -21,7 +21,7 @@ def sections(comparison: Comparison, left_out: Sequence[str]) -> list[Section]:
     """All of the page; the first section is what a reader in a hurry needs."""
     found = effects(comparison)
     made = [
-        Section("What the runs show", [Prose(each) for each in findings(comparison)]),
+        Section("What the runs show", [Prose(each) for each in conclusions(comparison)]),
         Section("What was compared", list(_compared(comparison, left_out))),
     ]
     if found[RETURN]:

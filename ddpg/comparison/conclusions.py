@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ddpg.comparison.comparison import Comparison, Place, Value
 from ddpg.comparison.measures import BIAS_OVER_RUN, GAP, LEAK, LEARNING, MEASURES, RETURN
-from ddpg.comparison.runs import Run
+from ddpg.comparison.reading import Run
 from ddpg.comparison.statistics import Estimate, estimate
 from ddpg.comparison.words import interval, listed, named, number, shown
 
 Effects = Mapping[str, Mapping[Place, Estimate]]
 
 
-def findings(comparison: Comparison) -> Iterator[str]:
+def conclusions(comparison: Comparison) -> Iterator[str]:
     """One paragraph for each thing that the runs show."""
     yield from identity(comparison)
     yield from costs(comparison)
@@ -115,18 +115,26 @@ def _told(comparison: Comparison, found: Effects, places: Sequence[Place], measu
     values = [found[measure][place] for place in places]
     up = [place for place in places if found[measure][place].low > 0]
     down = [place for place in places if found[measure][place].high < 0]
-    counted = [f"{word} in {len(each)}{_where(each)}" for word, each in ((less, down), (more, up)) if each]
+    counted = [f"{word} in {len(each)}{_where(each, places)}" for word, each in ((less, down), (more, up)) if each]
     rest = len(places) - len(up) - len(down)
     counted += [f"not to be told apart in {rest}"] * bool(rest)
     ends = f"{number(min(each.value for each in values))} to {number(max(each.value for each in values))}"
     return f"{measure} {', '.join(counted)} (differences of {ends})"
 
 
-def _where(places: Sequence[Place]) -> str:
-    """The settings of a few places."""
-    if len(places) > 4:
+def _where(some: Sequence[Place], places: Sequence[Place]) -> str:
+    """What tells some places from the rest, if it is one setting's size, or they are but one or two."""
+    rest = [place for place in places if place not in some]
+    for key, value in some[0].section:
+        if isinstance(value, int | float) and rest:
+            here, there = ([float(dict(each.section)[key] or 0) for each in group] for group in (some, rest))
+            if min(here) > max(there):
+                return f", exactly where `{key}` is {shown(min(here))} or more"
+            if max(here) < min(there):
+                return f", exactly where `{key}` is {shown(max(here))} or less"
+    if len(some) > 2 or not rest:
         return ""
-    return " (" + "; ".join(", ".join(f"`{named(*pair)}`" for pair in place.section) for place in places) + ")"
+    return " (" + "; ".join(", ".join(f"`{named(*pair)}`" for pair in place.section) for place in some) + ")"
 
 
 def _distance(comparison: Comparison, places: Sequence[Place]) -> str:
@@ -151,12 +159,13 @@ def _why(comparison: Comparison, found: Effects, places: Sequence[Place]) -> str
     if not (unsound and leaks):
         return ""
     apart = any(found[GAP][place].low > 0 for place in places)
+    changed = any(found[measure][place].beyond_zero for measure in found for place in places)
     if comparison.line_key == "gradient_stop" and bootstrap == {"target"} and apart:
         return (
             " The critic's optimizer moves the target actor at each update, to where the TD error is least and not to "
             "where Q is highest; only the soft update draws it back to the actor. So a' is not what the actor would do."
         )
-    if comparison.line_key == "gradient_stop" and bootstrap == {"online"}:
+    if comparison.line_key == "gradient_stop" and bootstrap == {"online"} and changed:
         return (
             " The critic's optimizer moves the actor itself, each time from where its own step has put it: the two "
             "pull against each other, and the target actor follows both."

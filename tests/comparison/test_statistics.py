@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from ddpg.comparison.statistics import estimate, interquartile_mean, probability_of_improvement
+
+
+def test_the_interquartile_mean_is_that_of_the_middle_half():
+    assert interquartile_mean(np.array([1000, 1, 2, 3, 4, 5, 6, -1000])) == np.mean([2, 3, 4, 5])
+
+
+def test_an_interval_covers_what_it_should_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    found = [estimate(generator.normal(size=20)) for _ in range(200)]
+    assert 0.85 < np.mean([each.low < 0 < each.high for each in found]) < 0.99
+
+
+def test_curves_have_an_interval_at_each_point():
+    found = estimate([[0.0, 1], [2, 3], [4, 5]])
+    assert found.value.tolist() == [2, 3]
+    assert (found.low < found.value).all()
+    assert (found.value < found.high).all()
+
+
+def test_one_seed_has_no_interval():
+    found = estimate([3.0])
+    assert found.value == 3
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
+    assert not found.beyond_zero
+
+
+@pytest.mark.parametrize(
+    ("samples", "others", "probability"),
+    [([3, 4], [1, 2], 1), ([1, 2], [3, 4], 0), ([1, 2], [1, 2], 0.5), ([2], [1, 3], 0.5)],
+)
+def test_the_probability_of_improvement_is_the_share_of_pairs_that_improve(samples, others, probability):
+    assert probability_of_improvement(samples, others).value == probability
+
+
+def test_beyond_zero_is_an_interval_on_one_side():
+    assert estimate([1.0, 2, 3]).beyond_zero
+    assert estimate([-1.0, -2, -3]).beyond_zero
+    assert not estimate([-1.0, 2, -3, 4]).beyond_zero
