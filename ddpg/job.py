@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,9 @@ def _train(folder: Path, settings: Settings) -> int:
         )
     assert process.stdin is not None
     try:
-        process.stdin.write(json.dumps([str(folder), settings.model_dump()]) + "\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        pass  # it has ended already; the log says why
-    try:
+        with suppress(BrokenPipeError):  # it has ended already; the log says why
+            process.stdin.write(json.dumps([str(folder), settings.model_dump()]) + "\n")
+            process.stdin.flush()
         while True:
             try:
                 return process.wait(timeout=0.5)
@@ -71,6 +69,8 @@ def _train(folder: Path, settings: Settings) -> int:
                 _go_with_the_sweep()
     finally:
         process.kill()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def _go_with_the_sweep() -> None:

@@ -72,7 +72,7 @@ def test_train_then_evaluate_repeats_the_number(command, tmp_path):
 
 
 def test_a_sweep_gives_each_job_a_folder_of_its_own_that_a_second_sweep_finds_again(command, tmp_path):
-    sweep = ["-m", *SMALL, "gradient_stop=none,no_grad", "seed=0,1"]
+    sweep = ["-m", "hydra/launcher=basic", *SMALL, "gradient_stop=none,no_grad", "seed=0,1"]
     assert command("train.py", *sweep)[0] == 0
     folders = runs(tmp_path)
     assert len(folders) == 4
