@@ -137,7 +137,7 @@ class Telemetry:
 
     def final_evaluation(self, step: int, evaluation: Evaluation) -> None:
         """The last one, with which the run has succeeded."""
-        self._scalars(step, {"final/mean_return": float(evaluation.returns.mean()), "final/q_bias": evaluation.q_bias})
+        self._scalars(step, {"eval/final_return": float(evaluation.returns.mean())})
         self._writer._get_file_writer().add_summary(self._success)
 
     def pause(self, seconds: float) -> None:

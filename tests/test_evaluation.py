@@ -27,3 +27,13 @@ def test_episodes_start_from_their_seeds_and_the_policy_acts_without_noise():
     paid = {left: float(agent.act(np.full(3, left / 10))[0]) for left in (1, 2, 3)}
     np.testing.assert_allclose(found.returns, [paid[1], paid[2] + paid[1], paid[3] + paid[2] + paid[1]])
     assert evaluate(agent, Starts(), [2]).returns[0] == found.returns[2]
+
+
+def test_the_bias_is_what_the_critic_promises_at_the_start_beyond_what_follows_discounted():
+    agent = make_agent(discount=0.5)
+    found = evaluate(agent, Starts(), [2])
+    start = np.full(3, 0.3)
+    paid = [float(agent.act(np.full(3, left / 10))[0]) for left in (3, 2, 1)]
+    np.testing.assert_allclose(found.discounted_returns, [paid[0] + paid[1] / 2 + paid[2] / 4])
+    np.testing.assert_allclose(found.start_values, [agent.value(start, agent.act(start))])
+    assert found.q_bias == (found.start_values - found.discounted_returns)[0]

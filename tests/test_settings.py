@@ -2,7 +2,7 @@ import pytest
 from test_training import small
 
 from ddpg import InputError
-from ddpg.settings import valid_keys
+from ddpg.settings import flat, valid_keys
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,20 @@ def test_the_digest_tells_runs_apart():
 
 def test_valid_keys_are_those_that_can_be_typed():
     assert {"seed", "agent.actor_lr", "gradient_stop.scale", "exploration.theta", "resume"} <= set(valid_keys())
+
+
+def test_flat_settings_go_by_the_keys_of_the_command_line():
+    nested = {
+        "env": {"id": "A-v0", "kwargs": {"x": 1}},
+        "agent": {"hidden_sizes": [8, 8], "optimizer_options": {}},
+        "gradient_stop": {"name": "manual", "scale": 0.5},
+        "threads": None,
+    }
+    assert flat(nested) == {
+        "env.id": "A-v0",
+        "env.kwargs.x": 1,
+        "agent.hidden_sizes": "[8, 8]",
+        "gradient_stop": "manual",
+        "gradient_stop.scale": 0.5,
+        "threads": None,
+    }

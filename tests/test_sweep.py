@@ -12,7 +12,6 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_command_line import SCRIPTS, SMALL, command, runs  # noqa: F401
 
-
 BASIC = "hydra/launcher=basic"  # where many cores are beside the point
 
 

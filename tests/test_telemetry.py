@@ -1,14 +1,19 @@
 """What the gradient-flow curves show is what the step applied."""
 
+import re
 import time
 
+import numpy as np
 import pytest
 from conftest import make_agent, make_batch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 from torch.nn.utils import get_total_norm
 
+from ddpg.evaluation import Evaluation
 from ddpg.gradient_flow import GradientFlow
 from ddpg.gradient_stop import Manual
 from ddpg.telemetry import Telemetry, applied_gradients
@@ -89,3 +94,21 @@ def test_events_hide_what_a_broken_off_process_wrote_beyond_the_checkpoint(tmp_p
         (250, 2),
         (300, 2),
     ]
+
+
+def test_a_run_is_a_row_of_hparams_and_shares_charts_with_the_others(tmp_path):
+    with Telemetry(tmp_path, "test", 300) as telemetry:
+        telemetry.describe({"gradient_stop": {"name": "detach"}, "seed": 3, "threads": None})
+        telemetry.final_evaluation(300, Evaluation(*np.array([[-1.0, -3.0]] * 4)))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (start,) = [tag for tag in events.PluginTagToContent("hparams") if tag.endswith("session_start_info")]
+    content = HParamsPluginData.FromString(events.PluginTagToContent("hparams")[start]).session_start_info.hparams
+    assert content["gradient_stop"].string_value == "detach"
+    assert content["seed"].number_value == 3
+    assert content["threads"].string_value == "null"
+    assert [event.value for event in events.Scalars("eval/final_return")] == [-2]
+    layout = Layout.FromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    tags = [tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag]
+    assert "eval/mean_return" in tags
+    shown = [f"gradient_flow/critic_loss_to_{actor}" for actor in ("actor", "target_actor")]
+    assert all(any(re.match(tag, each) for tag in tags) for each in shown)

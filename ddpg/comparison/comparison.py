@@ -63,7 +63,10 @@ class Comparison:
         for key in by:
             require(key in keys, f"--by {key}: no run has such a setting; {choices(keys, key)}")
         differing = [key for key in keys if len({run.settings.get(key) for run in runs}) > 1]
-        ordered = [*(key for key in FIRST if key in differing), *(key for key in differing if key not in FIRST)]
+        # Names before sizes: that an optimizer goes with a rate of its own does not make it one of the rates.
+        sizes = [key for key in differing if all(_is_size(run.settings.get(key)) for run in runs)]
+        names = [key for key in differing if key not in (*FIRST, *sizes)]
+        ordered = [*(key for key in FIRST if key in differing), *names, *sizes]
         chosen = [*by] or self._independent(ordered)[:2] or [FIRST[0]]
         self.line_key, self.panel_key = chosen[0], chosen[1] if len(chosen) > 1 else None
         independent = self._independent([*chosen, *(key for key in ordered if key not in chosen)])
@@ -162,6 +165,10 @@ def _ordered(values: Iterable[Value], key: str) -> list[Value]:
     return sorted(set(values), key=lambda value: (options.index(value) if value in options else -1, _rank(value)))
 
 
+def _is_size(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _rank(value: Value) -> tuple[bool, float, str]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = _is_size(value)
     return (not number, float(value) if number else 0.0, str(value))  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 SETTINGS = {
-    "env": {"id": "Pendulum-v1", "kwargs": {}},
     "agent": {"bootstrap_actor": "target", "hidden_sizes": [8, 8], "critic_lr": 1e-3},
     "gradient_stop": {"name": "no_grad"},
     "critic_freeze": {"name": "requires_grad"},
@@ -24,12 +23,14 @@ def finished_run(
     steps=300,
     leak=0.0,
     offset=0.0,
+    env_id="Pendulum-v1",
     **result,
 ) -> Path:
     """A folder with events and result; `offset` is added to all returns and to Q's bias, `result` replaces entries."""
     settings = SETTINGS | {
         "agent": SETTINGS["agent"] | {"critic_lr": critic_lr, "bootstrap_actor": actor},
         "gradient_stop": {"name": stop, **({"scale": 0.0, "every": 1} if stop == "manual" else {})},
+        "env": {"id": env_id, "kwargs": {}},
         "total_steps": steps,
         "seed": seed,
     }

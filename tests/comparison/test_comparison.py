@@ -44,6 +44,14 @@ def test_runs_that_differ_in_anything_else_are_not_put_together(tmp_path):
     assert found.sections == [(("total_steps", 300),), (("total_steps", 400),)]
 
 
+def test_what_has_a_name_is_told_apart_before_what_has_a_size(tmp_path):
+    for rate in (1e-3, 1e-2):
+        experiment(tmp_path, critic_lr=rate)
+    finished_run(tmp_path / "other", 0, critic_lr=1e-4, env_id="Reacher-v5")
+    found = compared(tmp_path, ["gradient_stop"])
+    assert [dict(section)["env.id"] for section in found.sections] == ["Pendulum-v1", "Pendulum-v1", "Reacher-v5"]
+
+
 def test_a_setting_that_follows_from_the_option_makes_no_section(tmp_path):
     found = compared(experiment(tmp_path, stops=("no_grad", "manual")))
     assert found.sections == [()]
