@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from ddpg.comparison.comparison import Comparison, Value
 from ddpg.comparison.layout import PAGE, sections
 from ddpg.comparison.reading import read
 from ddpg.errors import InputError
-from ddpg.page import show, write
+from ddpg.page import Prose, Section, show, write
 from ddpg.settings import flat
 
 
@@ -43,7 +44,9 @@ def main() -> None:
         show(first)
         if left_out:
             print(f"{len(left_out)} runs are left out; the page says which and why.", file=sys.stderr)
-        paths = write(PAGE, f"{len(runs)} runs by {comparison.line_key}", [first, *others], output)
+        command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+        made_by = Section("How this page was made", [Prose(f"`{command}`")])
+        paths = write(PAGE, f"{len(runs)} runs by {comparison.line_key}", [first, *others, made_by], output)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -52,7 +55,7 @@ def main() -> None:
         sys.exit(2)
     for path in paths[:2]:
         print(f"wrote {os.path.relpath(path)}")
-    print(f"and {len(paths) - 2} pictures beside them")
+    print(f"and {len(paths) - 2} picture{'s' * (len(paths) > 3)} beside them")
 
 
 def _defaults() -> Mapping[str, Value]:
