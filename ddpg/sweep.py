@@ -96,9 +96,9 @@ class Sweep:
             self._watcher.join()
             self._bar.close()
 
-    def missing(self) -> dict[Path, str]:
-        """For each run without a result its folder, and why."""
-        return {job.folder: job.failure() or "it did not get so far" for job in self.jobs if not job.finished()}
+    def missing(self) -> dict[Path, str | None]:
+        """For each run without a result its folder, and why it failed, if it did."""
+        return {job.folder: job.failure() for job in self.jobs if not job.finished()}
 
     def _watch(self) -> None:
         while not self._done.wait(1):
@@ -174,7 +174,9 @@ def reported() -> Iterator[None]:
         sweep.close()
         missing = sweep.missing()
         report = [f"{len(sweep.jobs) - len(missing)} of {len(sweep.jobs)} runs are done."]
-        report += [f"{_shown(folder)}: {why}" for folder, why in missing.items()]
+        report += [f"{_shown(folder)}: {why}" for folder, why in missing.items() if why]
+        if unreached := sum(why is None for why in missing.values()):
+            report.append(f"{unreached} did not get so far.")
         if missing:
             report.append(f"The same command again does what is missing; {LOG_NAME} in each folder says more.")
         else:
