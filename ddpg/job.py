@@ -36,7 +36,8 @@ def train_apart(folder: Path, settings: Settings) -> float:
     if not finished(folder, settings):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURE_NAME).unlink(missing_ok=True)
-        if failure := _failure(_train(folder, settings), folder / LOG_NAME):
+        begun = (folder / LOG_NAME).stat().st_size if (folder / LOG_NAME).exists() else 0
+        if failure := _failure(_train(folder, settings), folder / LOG_NAME, begun):
             (folder / FAILURE_NAME).write_text(failure + "\n")
             return float("nan")
     results = [json.loads((path / RESULT_NAME).read_text()) for path in folders(folder, settings).values()]
@@ -88,14 +89,15 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _failure(status: int, log: Path) -> str:
-    """Why a process ended with this status; nothing if it did well."""
+def _failure(status: int, log: Path, begun: int) -> str:
+    """Why a process ended with this status, with a log from this byte on; nothing if it did well."""
     if status == 0:
         return ""
     if status < 0:
-        return f"killed by signal {signal.Signals(-status).name}"
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"exit status {status}"
+        return f"killed by signal {-status} ({signal.strsignal(-status)})"
+    _, *said = log.read_bytes()[begun:].decode(errors="replace").strip().splitlines()
+    seeds = [line for line in said if line.startswith("Seed ") and "mean return" not in line]
+    return "; ".join(seeds or said[-1:]) or f"exit status {status}"
 
 
 def receive() -> tuple[Path, dict[str, Any]]:

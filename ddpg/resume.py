@@ -75,15 +75,19 @@ def run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, 
 
 
 def left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
-    """What an earlier sweep got done of this job; in a sweep a job finds its own folder again."""
-    if not kept(folder):
-        return []
-    found = contents(folder, settings.env.id)
-    require(
-        found[0]["settings"] | {"seeds": len(found)} == settings.model_dump(),
-        f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
-    )
-    return found
+    """What an earlier sweep got done of this job; in a sweep a job finds its own folder again.
+
+    Several seeds that were broken off between one's checkpoint and another's do not go on together: they start anew.
+    """
+    found = [run_content(path, settings.env.id, "env.id=") for path in kept(folder)]
+    wanted = {seed: settings.of_seed(seed).model_dump() for seed in folders(folder, settings)}
+    for content in found:
+        require(
+            content["settings"] == wanted.get(content["settings"].get("seed")),
+            f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
+        )
+    together = len(found) == settings.seeds and len({content["training"]["step"] for content in found}) == 1
+    return found if together else []
 
 
 def has_result(folder: Path, settings: Settings) -> bool:

@@ -74,7 +74,8 @@ class Sweep:
         self.folder = folder
         self._open = [job for job in jobs if not job.finished()]
         for job in self._open:
-            (job.folder / FAILURE_NAME).unlink(missing_ok=True)
+            for name in (FAILURE_NAME, PROGRESS_NAME):
+                (job.folder / name).unlink(missing_ok=True)
         self._done = threading.Event()
         steps = sum(job.steps for job in self._open)
         self._bar = tqdm(
@@ -125,8 +126,10 @@ def begin(config: DictConfig) -> None:
         InputError: if one of them cannot be trained, or two would share a folder.
     """
     global _current
-    if config.hydra.launcher._target_.startswith("hydra_plugins.hydra_joblib"):
+    if config.hydra.launcher._target_.endswith((".JoblibLauncher", ".LocalLauncher")):
         os.environ[SWEEP_PID] = str(os.getpid())
+    else:
+        os.environ.pop(SWEEP_PID, None)
     if not config.hydra.sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
         return  # one that chooses its jobs as it goes
     jobs = plan(config)
@@ -163,6 +166,8 @@ def reported() -> Iterator[None]:
         if _current is None:
             raise
         reason, status = "Interrupted.", 130
+        if SWEEP_PID not in os.environ:
+            reason += " Runs on other machines may go on: end them there before you start the sweep again."
     except Exception as error:  # whatever a launcher may raise
         if _current is None:
             raise

@@ -64,7 +64,7 @@ def test_a_run_whose_process_is_killed_says_so(tmp_path):
     killer.start()
     assert math.isnan(job.train_apart(tmp_path, long_run()))
     killer.join()
-    assert "SIGKILL" in (tmp_path / "failure.txt").read_text()
+    assert "killed by signal 9" in (tmp_path / "failure.txt").read_text()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")

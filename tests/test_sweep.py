@@ -80,6 +80,18 @@ def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_pat
         assert [(point.step, point.value) for point in curves[0]] == [(point.step, point.value) for point in curves[1]]
 
 
+def test_seeds_that_were_broken_off_between_their_checkpoints_start_anew(command, tmp_path):  # noqa: F811
+    sweep = ["train.py", "-m", BASIC, *SMALL, "seeds=2"]
+    assert command(*sweep)[0] == 0
+    first = [json.loads((folder / "result.json").read_text())["weights_digest"] for folder in runs(tmp_path)]
+    for folder in runs(tmp_path):
+        (folder / "result.json").unlink()
+    next(tmp_path.rglob("1/checkpoint.pt")).unlink()
+    status, _, err = command(*sweep)
+    assert status == 0, err
+    assert [json.loads((folder / "result.json").read_text())["weights_digest"] for folder in runs(tmp_path)] == first
+
+
 def runs_of(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.rglob("result.json"))
 

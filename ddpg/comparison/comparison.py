@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ddpg.comparison.reading import Run
+from ddpg.comparison.reading import NEUTRAL, Run
+from ddpg.comparison.words import shown
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.errors import choices, require
 from ddpg.gradient_stop import GradientStop
@@ -12,8 +13,6 @@ from ddpg.gradient_stop import GradientStop
 Value = str | bool | float | None
 # Of several keys that differ, these are compared first.
 FIRST = ("gradient_stop", "critic_freeze", "agent.bootstrap_actor")
-# They change nothing that is compared.
-NEUTRAL = ("checkpoint.interval", "audit")
 _FAMILIES: Mapping[str, type[GradientStop] | type[CriticFreeze]] = {
     "gradient_stop": GradientStop,
     "critic_freeze": CriticFreeze,
@@ -60,11 +59,12 @@ class Comparison:
     ) -> None:
         self.runs = runs
         keys = dict.fromkeys(key for run in runs for key in run.settings if key not in NEUTRAL)
+        require(len(set(by)) == len(by), f"--by {' '.join(by)}: the same setting twice; give two, or one.")
         for key in by:
             require(key in keys, f"--by {key}: no run has such a setting; {choices(keys, key)}")
         differing = [key for key in keys if len({run.settings.get(key) for run in runs}) > 1]
         # Names before sizes: that an optimizer goes with a rate of its own does not make it one of the rates.
-        sizes = [key for key in differing if all(_is_size(run.settings.get(key)) for run in runs)]
+        sizes = [key for key in differing if all(is_size(run.settings.get(key)) for run in runs)]
         names = [key for key in differing if key not in (*FIRST, *sizes)]
         ordered = [*(key for key in FIRST if key in differing), *names, *sizes]
         chosen = [*by] or self._independent(ordered)[:2] or [FIRST[0]]
@@ -104,7 +104,7 @@ class Comparison:
 
     def _baseline(self, given: str | None, default: Value) -> Value:
         if given is not None:
-            named = {str(line): line for line in self.lines}
+            named = {shown(line): line for line in self.lines}
             require(given in named, f"--baseline {given}: no run has {self.line_key}={given}; {choices(named, given)}")
             return named[given]
         return default if default in self.lines else self.lines[0]
@@ -126,12 +126,13 @@ class Comparison:
         family = _FAMILIES.get(self.line_key)
         if family is None:
             return None
-        settings = next(
-            run.settings for place, runs in self.places.items() for run in runs.values() if place.line == line
-        )
         prefix = f"{self.line_key}."
-        options = {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
-        return family.make({"name": line, **options}).sound
+        of_line = [run.settings for place, runs in self.places.items() for run in runs.values() if place.line == line]
+        options = [
+            {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
+            for settings in of_line
+        ]
+        return all(family.make({"name": line, **each}).sound for each in options)
 
     @cached_property
     def identical(self) -> list[list[Value]]:
@@ -165,10 +166,11 @@ def _ordered(values: Iterable[Value], key: str) -> list[Value]:
     return sorted(set(values), key=lambda value: (options.index(value) if value in options else -1, _rank(value)))
 
 
-def _is_size(value: Value) -> bool:
+def is_size(value: Value) -> bool:
+    """Whether it is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _rank(value: Value) -> tuple[bool, float, str]:
-    number = _is_size(value)
+    number = is_size(value)
     return (not number, float(value) if number else 0.0, str(value))  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import math
 import statistics as middle
 from collections.abc import Iterator, Mapping, Sequence
 
-from ddpg.comparison.comparison import Comparison, Place, Value
+from ddpg.comparison.comparison import Comparison, Place, Value, is_size
 from ddpg.comparison.measures import BIAS_OVER_RUN, GAP, LEAK, LEARNING, MEASURES, RETURN
 from ddpg.comparison.reading import Run
 from ddpg.comparison.statistics import Estimate, estimate
@@ -49,7 +49,8 @@ def identity(comparison: Comparison) -> Iterator[str]:
         others = [line for line in group if line != group[0]]
         if others:
             pairs = min(len(list(comparison.pairs(group[0], line))) for line in others)
-            algorithm = " All sound ways are the same algorithm." if sound and set(sound) <= set(group) else ""
+            all_sound = len(sound) > 1 and set(group) == set(sound)
+            algorithm = " All sound ways are the same algorithm." if all_sound else ""
             yield (
                 f"**The same weights, bit for bit:** {listed(map(shown, group))} end in one and the same set of "
                 f"weights in each of {pairs} combinations of seed and other settings.{algorithm}"
@@ -89,6 +90,12 @@ def costs(comparison: Comparison) -> Iterator[str]:
 
 def consequences(comparison: Comparison, found: Effects) -> Iterator[str]:
     """What came of each line that ended in other weights than the baseline, panel by panel."""
+    alone = [line for line in comparison.lines if line != comparison.baseline and not _paired_runs(comparison, line)]
+    if alone:
+        yield (
+            f"**Without a counterpart:** of {listed(map(shown, alone))} no run has the seed and the other settings of "
+            f"a run of `{shown(comparison.baseline)}`; --by and --baseline choose others."
+        )
     for line in comparison.lines:
         for panel in comparison.panels:
             here = [place for place in found[RETURN] if (place.line, place.panel) == (line, panel)]
@@ -102,6 +109,10 @@ def consequences(comparison: Comparison, found: Effects) -> Iterator[str]:
                 )
 
 
+def _paired_runs(comparison: Comparison, line: Value) -> bool:
+    return any(True for _ in comparison.pairs(line, comparison.baseline))
+
+
 def _told(comparison: Comparison, found: Effects, places: Sequence[Place], measure: str) -> str:
     """How a measure lies to the baseline."""
     more, less = ("higher", "lower") if measure == BIAS_OVER_RUN else ("better", "worse")
@@ -110,11 +121,13 @@ def _told(comparison: Comparison, found: Effects, places: Sequence[Place], measu
         base = Place(place.section, place.panel, comparison.baseline)
         here, there = (interval(estimate(figures(comparison.places[each], measure))) for each in (place, base))
         apart = found[measure][place]
+        if math.isnan(apart.value):
+            return f"{measure} not recorded"
         direction = (more if apart.value > 0 else less) if apart.beyond_zero else "which these seeds cannot tell from 0"
         return f"{measure} {here} against {there}, by seed a difference of {interval(apart)}, {direction}"
     values = [found[measure][place] for place in places]
-    up = [place for place in places if found[measure][place].low > 0]
-    down = [place for place in places if found[measure][place].high < 0]
+    up = [place for place in places if found[measure][place].beyond_zero and found[measure][place].value > 0]
+    down = [place for place in places if found[measure][place].beyond_zero and found[measure][place].value < 0]
     counted = [f"{word} in {len(each)}{_where(each, places)}" for word, each in ((less, down), (more, up)) if each]
     rest = len(places) - len(up) - len(down)
     counted += [f"not to be told apart in {rest}"] * bool(rest)
@@ -125,8 +138,8 @@ def _told(comparison: Comparison, found: Effects, places: Sequence[Place], measu
 def _where(some: Sequence[Place], places: Sequence[Place]) -> str:
     """What tells some places from the rest, if it is one setting's size, or they are but one or two."""
     rest = [place for place in places if place not in some]
-    for key, value in some[0].section:
-        if isinstance(value, int | float) and rest:
+    for key, _ in some[0].section:
+        if rest and all(is_size(dict(place.section)[key]) for place in places):
             here, there = ([float(dict(each.section)[key] or 0) for each in group] for group in (some, rest))
             if min(here) > max(there):
                 return f", exactly where `{key}` is {shown(min(here))} or more"

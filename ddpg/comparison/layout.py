@@ -10,7 +10,8 @@ from ddpg.comparison import pictures
 from ddpg.comparison.comparison import Comparison, Place, Value
 from ddpg.comparison.conclusions import Effects, conclusions, effects, figures
 from ddpg.comparison.measures import BIAS, BIAS_OVER_RUN, GAP, LEAK, MEASURES, RETURN
-from ddpg.comparison.statistics import estimate, probability_of_improvement
+from ddpg.comparison.reading import harmless
+from ddpg.comparison.statistics import FEWEST, estimate, probability_of_improvement
 from ddpg.comparison.words import interval, listed, named, number, shown
 from ddpg.page import Block, Picture, Prose, Section, Table
 
@@ -74,8 +75,8 @@ def _uneven(comparison: Comparison) -> Iterator[str]:
 def _circumstances(comparison: Comparison) -> Iterator[str]:
     """What settings do not say, and weights may depend on."""
     for name, of in (
-        ("versions", lambda run: str(run.result.get("versions"))),
-        ("numbers of threads", lambda run: str(run.result.get("threads"))),
+        ("versions", lambda run: str(harmless(str(run.result.get("versions"))))),
+        ("numbers of threads", lambda run: str(harmless(str(run.result.get("threads"))))),
     ):
         kinds = Counter(map(of, comparison.runs))
         if len(kinds) > 1:
@@ -88,7 +89,8 @@ def _circumstances(comparison: Comparison) -> Iterator[str]:
 def _where(comparison: Comparison, found: Effects) -> Iterator[Block]:
     yield Prose(
         f"Differences from `{named(comparison.line_key, comparison.baseline)}` with the same other settings, seed by "
-        "seed; **bold** where the interval is all on one side of 0."
+        f"seed; **bold** where the interval, of {FEWEST} seeds or more, is all on one side of 0. Where there is no "
+        "difference, intervals of five seeds miss 0 in about one of ten all the same."
     )
     yield Table(
         ["setting", *(f"{name}: difference" for name in found), "leak"],

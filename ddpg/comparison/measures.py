@@ -48,7 +48,10 @@ def leak_curve(run: Run) -> Curve | None:
     """Norm of the gradient that a loss applies to a network it is not to train."""
     tags = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
     curves = [run.curves[f"gradient_flow/{tag}"] for tag in tags if f"gradient_flow/{tag}" in run.curves]
-    return Curve(curves[0].steps, np.sum([curve.values for curve in curves], axis=0)) if curves else None
+    points = min((len(curve.steps) for curve in curves), default=0)  # a killed process may not have written the last
+    if not points:
+        return None
+    return Curve(curves[0].steps[:points], np.sum([curve.values[:points] for curve in curves], axis=0))
 
 
 CURVES = (return_curve, bias_curve, gap_curve, leak_curve)

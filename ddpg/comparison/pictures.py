@@ -80,7 +80,7 @@ def over(key: str, effects: Mapping[str, Mapping[Place, Estimate]], comparison: 
                 color=_COLORS(number % 10),
                 label=called,
             )
-        if np.nanmax(np.abs(list(places.values()))) > 300:
+        if np.nanmax(np.abs([each[:3] for each in places.values()])) > 300:
             ax.set_yscale("symlog", linthresh=10)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set_xscale("log")
@@ -100,7 +100,7 @@ def forest(effects: Mapping[str, Mapping[Place, Estimate]], comparison: Comparis
     axes = figure.subplots(1, len(effects), squeeze=False, sharey=True)[0]
     for ax, (name, found) in zip(axes, effects.items(), strict=True):
         for height, place in enumerate(places):
-            value, low, high = found[place]
+            value, low, high, _ = found[place]
             color = "tab:red" if found[place].beyond_zero else "tab:gray"
             ax.plot([low, high], [height, height], color=color, linewidth=2)
             ax.plot(value, height, "o", color=color, markersize=4)

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import SCALARS, Even
 from tqdm import tqdm
 
 from ddpg import checkpoint
+from ddpg.critic_freeze import CriticFreeze
 from ddpg.errors import InputError, require
+from ddpg.gradient_stop import GradientStop
 from ddpg.run import RESULT_NAME
 from ddpg.settings import flat
 
+# They change nothing that is compared.
+NEUTRAL = ("checkpoint.interval", "audit")
 EVENTS_PREFIX = "events.out.tfevents"
 # What a result has to say to be compared, and of what type.
 _NEEDED = {
@@ -80,7 +85,8 @@ def read(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
         except BrokenRunError as error:
             left_out.append(f"`{folder}`: {error}.")
             continue
-        same = runs.setdefault(json.dumps([run.seed, run.settings], sort_keys=True), run)
+        settings = {key: value for key, value in run.settings.items() if key not in NEUTRAL and value is not None}
+        same = runs.setdefault(json.dumps([run.seed, settings], sort_keys=True), run)
         if same is not run:
             left_out.append(f"`{folder}`: has the settings and the seed of `{same.folder}`, which is taken instead.")
     if not runs:
@@ -107,18 +113,33 @@ def read_run(folder: Path) -> Run:
         for key, kind in _NEEDED.items():
             if not isinstance(result[key], kind | int if kind is float else kind):
                 raise TypeError(f"{key} is of the wrong type")
-        settings = flat(result["settings"])
+            if kind is float:
+                result[key] = float(result[key])
+        settings = {harmless(key): harmless(value) for key, value in flat(result["settings"]).items()}
         seed = settings.pop("seed")
         if not isinstance(seed, int):
             raise TypeError("seed is no whole number")
+        for family in (GradientStop, CriticFreeze):
+            if family.kind in result["settings"]:
+                family.make(result["settings"][family.kind])
+        if not (result["environment_steps"] >= 1 and 0 < result["training_seconds"] < math.inf):
+            raise ValueError("environment_steps and training_seconds must be positive")
     except KeyError as error:
         raise BrokenRunError(f"its {RESULT_NAME} has no {error.args[0]}: of another version, or damaged") from error
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise BrokenRunError(f"its {RESULT_NAME} cannot be read ({error})") from error
     for key in ("mean_return", "q_bias"):
         if not math.isfinite(result[key]):
             raise BrokenRunError(f"its {RESULT_NAME} has {key}={result[key]}")
     return Run(folder, settings, seed, result, _curves(folder, result["environment_steps"]))
+
+
+def harmless(value: Any) -> Any:
+    """A value that a page can show: without what Markdown, HTML or a picture's text would take for more than text."""
+    if isinstance(value, str):
+        return re.sub(r"[<>&`$|\\\r\n]", "?", value)
+    float(0 if value is None else value)  # or it is none that can be compared
+    return value
 
 
 def _curves(folder: Path, last_step: int) -> dict[str, Curve]:
@@ -134,9 +155,10 @@ def _curves(folder: Path, last_step: int) -> dict[str, Curve]:
         tag: Curve(np.array([point.step for point in each]), np.array([point.value for point in each]))
         for tag, each in points.items()
     }
-    reached = max((int(curve.steps[-1]) for tag, curve in curves.items() if tag.startswith("eval/")), default=0)
+    reached = int(curves["eval/mean_return"].steps[-1]) if "eval/mean_return" in curves else 0
     if reached < last_step:
         raise BrokenRunError(f"its event file ends at step {reached} of {last_step}: cut off, or damaged")
-    if not np.isfinite(curves["eval/mean_return"].values).all():
-        raise BrokenRunError("an evaluation has a return that is no number")
+    for tag in ("eval/mean_return", "eval/q_bias"):
+        if tag in curves and not np.isfinite(curves[tag].values).all():
+            raise BrokenRunError(f"its curve {tag} has values that are no numbers")
     return curves

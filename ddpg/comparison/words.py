@@ -12,7 +12,9 @@ def shown(value: str | bool | float | None) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def named(key: str | None, value: str | bool | float | None) -> str:

@@ -56,7 +56,7 @@ def finished_run(
     return folder
 
 
-def experiment(folder: Path, stops=("none", "detach", "no_grad"), seeds=3, **options) -> Path:
+def experiment(folder: Path, stops=("none", "detach", "no_grad"), seeds=5, **options) -> Path:
     """Several stops and seeds, of which `none` leaks and does worse."""
     for stop in stops:
         for seed in range(seeds):

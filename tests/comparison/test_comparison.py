@@ -20,7 +20,7 @@ def test_runs_are_compared_by_what_they_differ_in_the_strategies_first(tmp_path)
     assert found.sections == [(("agent.critic_lr", 1e-3),), (("agent.critic_lr", 1e-2),)]
     assert found.baseline == "no_grad"
     assert len(found.places) == 12
-    assert all(list(runs) == [0, 1, 2] for runs in found.places.values())
+    assert all(list(runs) == [0, 1, 2, 3, 4] for runs in found.places.values())
 
 
 def test_any_two_keys_can_be_compared_by(tmp_path):
@@ -58,11 +58,16 @@ def test_a_setting_that_follows_from_the_option_makes_no_section(tmp_path):
     assert set(found.differing_too) == {"gradient_stop.scale", "gradient_stop.every"}
 
 
+def test_the_same_setting_twice_is_refused(tmp_path):
+    with pytest.raises(InputError, match="the same setting twice"):
+        compared(experiment(tmp_path), ["gradient_stop", "gradient_stop"])
+
+
 def test_lines_are_identical_only_if_all_their_pairs_are(tmp_path):
     found = compared(experiment(tmp_path))
     assert found.identical == [["none"], ["detach", "no_grad"]]
-    finished_run(tmp_path / "detach" / "3", 3, stop="detach", weights_digest="another")
-    finished_run(tmp_path / "no_grad" / "3", 3)
+    finished_run(tmp_path / "detach" / "7", 7, stop="detach", weights_digest="another")
+    finished_run(tmp_path / "no_grad" / "7", 7)
     assert compared(tmp_path).identical == [["none"], ["detach"], ["no_grad"]]
 
 

@@ -1,3 +1,5 @@
+import re
+
 from finished_runs import experiment, finished_run
 
 from ddpg.comparison.comparison import Comparison
@@ -14,9 +16,9 @@ def page(folder, output, by=()):
 
 def test_the_page_has_curves_figures_and_differences(tmp_path):
     text = page(experiment(tmp_path / "runs"), tmp_path / "page")
-    assert "9 runs by `gradient_stop`, each with 3 seeds" in text
-    assert "| `none` | 3 | −249.0 [−250.0, −248.0] | 0 [0, 0] |" in text
-    assert "| `detach` | 3 | −199.0 [−200.0, −198.0] | same weights |" in text
+    assert "15 runs by `gradient_stop`, each with 5 seeds" in text
+    assert "| `none` | 5 | −248.0 [−" in text
+    assert re.search(r"\| `detach` \| 5 \| −198.0 \[.*?\] \| same weights \|", text)
     assert "| gradient_stop=none | **−50.0 [−50.0, −50.0]** |" in text
     for name in ("curves.png", "differences.png"):
         assert (tmp_path / "page" / name).read_bytes().startswith(b"\x89PNG")
@@ -39,13 +41,20 @@ def test_each_further_setting_has_its_section_and_its_size_a_picture(tmp_path):
 def test_what_is_missing_broken_or_unequal_is_named(tmp_path):
     runs = experiment(tmp_path / "runs")
     (runs / "detach" / "1" / "result.json").unlink()
-    finished_run(runs / "new", 5, versions={"torch": "2.14"}, threads=2)
+    finished_run(runs / "new", 7, versions={"torch": "2.14"}, threads=2)
     text = page(runs, tmp_path / "page")
     assert "**Left out**, 1:" in text
     assert "detach/1`: has no result.json" in text
-    assert "gradient_stop=detach lacks seed 1, 5." in text
+    assert "gradient_stop=detach lacks seed 1, 7." in text
     assert "2 different versions" in text
     assert "2 different numbers of threads" in text
+
+
+def test_what_a_stranger_wrote_into_a_result_is_text(tmp_path):
+    finished_run(tmp_path / "runs" / "a", 0, env_id="<script>alert(1)</script>$\\foo$|\n`x`")
+    finished_run(tmp_path / "runs" / "b", 0, versions={"<script>": "`"})
+    page(tmp_path / "runs", tmp_path / "page")
+    assert "<script>" not in (tmp_path / "page" / "page.html").read_text()
 
 
 def test_settings_that_change_along_are_named(tmp_path):

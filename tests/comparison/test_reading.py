@@ -49,6 +49,10 @@ def rewrite(**changes):
         (rewrite(settings=[]), "settings is of the wrong type"),
         (rewrite(mean_return=float("nan")), "mean_return=nan"),
         (rewrite(mean_return="high"), "mean_return is of the wrong type"),
+        (rewrite(mean_return=10**400), "cannot be read"),
+        (rewrite(training_seconds=0), "must be positive"),
+        (rewrite(settings={"seed": 1, "gradient_stop": {"name": "frozen"}}), "cannot be read"),
+        (rewrite(settings={"seed": 1, "agent": {"critic_lr": 10**400}}), "cannot be read"),
         (rewrite(environment_steps=1000), "ends at step 300 of 1000"),
         (cut, "ends at step"),
         (lambda folder: next(folder.glob("events*")).unlink(), "no event file"),
@@ -85,5 +89,5 @@ def test_an_empty_folder_or_none_is_a_sentence(tmp_path):
 
 def test_a_folder_given_twice_counts_once(tmp_path):
     runs, left_out = read([experiment(tmp_path), tmp_path / "none"])
-    assert len(runs) == 9
+    assert len(runs) == 15
     assert not left_out

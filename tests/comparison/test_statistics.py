@@ -38,6 +38,7 @@ def test_the_probability_of_improvement_is_the_share_of_pairs_that_improve(sampl
 
 
 def test_beyond_zero_is_an_interval_on_one_side():
-    assert estimate([1.0, 2, 3]).beyond_zero
-    assert estimate([-1.0, -2, -3]).beyond_zero
-    assert not estimate([-1.0, 2, -3, 4]).beyond_zero
+    assert estimate([1.0, 2, 3, 4, 5]).beyond_zero
+    assert estimate([-1.0, -2, -3, -4, -5]).beyond_zero
+    assert not estimate([1.0, 2, 3, 4]).beyond_zero  # too few to say so
+    assert not estimate([-1.0, 2, -3, 4, -5]).beyond_zero

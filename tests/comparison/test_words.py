@@ -28,8 +28,8 @@ def test_values_are_shown_as_they_are_typed():
 
 
 def test_an_estimate_without_interval_is_its_number():
-    assert interval(Estimate(1.0, math.nan, math.nan)) == "1.00"
-    assert interval(Estimate(1.0, 0.5, 2.0)) == "1.00 [0.500, 2.00]"
+    assert interval(Estimate(1.0, math.nan, math.nan, 1)) == "1.00"
+    assert interval(Estimate(1.0, 0.5, 2.0, 5)) == "1.00 [0.500, 2.00]"
 
 
 def test_lists_read_as_prose():
