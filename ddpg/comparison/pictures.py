@@ -59,7 +59,7 @@ def common(curve_of: CurveOf, runs: Sequence[Run]) -> tuple[np.ndarray, Estimate
 def over(key: str, effects: Mapping[str, Mapping[Place, Estimate]], comparison: Comparison) -> Figure:
     """How far each place lies from the baseline, measure by measure, over a setting of its section."""
     figure = Figure((11, 2.7 * -(-len(effects) // 2) + 0.4), layout="constrained")
-    axes = figure.subplots(-(-len(effects) // 2), 2, squeeze=False).flat
+    axes = iter(figure.subplots(-(-len(effects) // 2), 2, squeeze=False).flat)
     for (name, places), ax in zip(effects.items(), axes, strict=False):
         lines: dict[str, dict[float, Estimate]] = {}
         for place, found in places.items():
@@ -87,9 +87,13 @@ def over(key: str, effects: Mapping[str, Mapping[Place, Estimate]], comparison: 
         ax.set_title(f"{name}: difference from {shown(comparison.baseline)}", fontsize=9)
         ax.set_xlabel(key)
         ax.grid(alpha=0.3)
-    for ax in axes:
-        ax.set_axis_off()
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    left_over = next(axes, None)
+    if left_over is None:
+        figure.legend(handles, labels, loc="outside lower center", fontsize=8)
+    else:
+        left_over.set_axis_off()
+        left_over.legend(handles, labels, loc="center", fontsize=8)
     return figure
 
 
