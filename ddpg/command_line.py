@@ -30,7 +30,7 @@ from ddpg.environments import make_environment
 from ddpg.errors import InputError, choices, require
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
-from ddpg.resume import contents, has_result, kept, left_off, run_content
+from ddpg.resume import contents, has_result, kept, left_off, run_content, shown
 from ddpg.run import DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
 from ddpg.training import Training
@@ -159,7 +159,7 @@ def _train(config: DictConfig) -> float | None:
             try:
                 _finish(training)
             except KeyboardInterrupt:
-                mend = f"{_program()} resume={shlex.quote(_shown(folder))} goes on" if kept(folder) else "there is none"
+                mend = f"{_program()} resume={shlex.quote(shown(folder))} goes on" if kept(folder) else "there is none"
                 sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
         _hint(training)
         _admit(training)
@@ -201,13 +201,9 @@ def _finish(training: Training) -> None:
 
 def _hint(training: Training) -> None:
     """What to look at next."""
-    shown = _shown(training.runs[0].folder)
-    watch = f"{_program().replace('train', 'evaluate')} {shlex.quote(shown)} --render"
-    print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(shown))}    Watch the policy: {watch}")
-
-
-def _shown(folder: Path) -> str:
-    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+    folder = shown(training.runs[0].folder)
+    watch = f"{_program().replace('train', 'evaluate')} {shlex.quote(folder)} --render"
+    print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(folder))}    Watch the policy: {watch}")
 
 
 def _admit(training: Training) -> None:

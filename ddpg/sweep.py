@@ -21,7 +21,7 @@ from ddpg.agent import usable_device
 from ddpg.environments import make_environment
 from ddpg.errors import InputError, require
 from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID
-from ddpg.resume import finished
+from ddpg.resume import finished, shown
 from ddpg.settings import Settings
 
 
@@ -126,7 +126,8 @@ def begin(config: DictConfig) -> None:
         InputError: if one of them cannot be trained, or two would share a folder.
     """
     global _current
-    if config.hydra.launcher._target_.endswith((".JoblibLauncher", ".LocalLauncher")):
+    on_this_machine = config.hydra.launcher._target_.endswith((".BasicLauncher", ".JoblibLauncher", ".LocalLauncher"))
+    if on_this_machine:
         os.environ[SWEEP_PID] = str(os.getpid())
     else:
         os.environ.pop(SWEEP_PID, None)
@@ -135,7 +136,7 @@ def begin(config: DictConfig) -> None:
     jobs = plan(config)
     for env in {str(job.settings.env): job.settings.env for job in jobs}.values():
         make_environment(env.id, env.kwargs).close()
-    if config.hydra.launcher._target_.startswith(("hydra._internal", "hydra_plugins.hydra_joblib")):  # on this machine
+    if on_this_machine:
         for device in {job.settings.device for job in jobs}:
             usable_device(device)
     else:
@@ -179,13 +180,13 @@ def reported() -> Iterator[None]:
         sweep.close()
         missing = sweep.missing()
         report = [f"{len(sweep.jobs) - len(missing)} of {len(sweep.jobs)} runs are done."]
-        report += [f"{_shown(folder)}: {why}" for folder, why in missing.items() if why]
+        report += [f"{shown(folder)}: {why}" for folder, why in missing.items() if why]
         if unreached := sum(why is None for why in missing.values()):
             report.append(f"{unreached} did not get so far.")
         if missing:
             report.append(f"The same command again does what is missing; {LOG_NAME} in each folder says more.")
         else:
-            report.append(f"What they show: python scripts/compare.py {_shown(sweep.folder)}")
+            report.append(f"What they show: python scripts/compare.py {shown(sweep.folder)}")
         print("\n".join([reason] * bool(reason) + report), file=sys.stderr if missing else sys.stdout)
         if missing:
             sys.exit(status or 1)
@@ -217,10 +218,6 @@ def plan(config: DictConfig) -> list[Job]:
         )
         jobs[job.folder] = job
     return list(jobs.values())
-
-
-def _shown(folder: Path) -> str:
-    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from matplotlib.figure import Figure
 
 from ddpg.comparison import pictures
-from ddpg.comparison.comparison import Comparison, Place, Value
+from ddpg.comparison.comparison import Comparison, Place, Value, is_size
 from ddpg.comparison.conclusions import Effects, conclusions, effects, figures
 from ddpg.comparison.measures import BIAS, BIAS_OVER_RUN, GAP, LEAK, MEASURES, RETURN
 from ddpg.comparison.reading import harmless
@@ -42,7 +42,6 @@ def _compared(comparison: Comparison, left_out: Sequence[str]) -> Iterator[Block
         "interval in brackets; runs that differ in any other setting than their seed are never put together. The "
         f"baseline is `{named(comparison.line_key, comparison.baseline)}`."
     )
-    unequal = [*comparison.differing_too]
     shared = {
         key: value
         for key, value in comparison.runs[0].settings.items()
@@ -54,7 +53,7 @@ def _compared(comparison: Comparison, left_out: Sequence[str]) -> Iterator[Block
             f"The runs differ in {listed(key for key, _ in comparison.sections[0])} too: each combination has a "
             "section of its own."
         )
-    unequal = [key for key in unequal if not key.startswith(f"{comparison.line_key}.")]
+    unequal = [key for key in comparison.differing_too if not key.startswith(f"{comparison.line_key}.")]
     if unequal:
         yield Prose(f"**Unequal:** with these settings {listed(unequal)} change as well; what is seen may be theirs.")
     for problem in [*_uneven(comparison), *_circumstances(comparison)]:
@@ -130,7 +129,7 @@ def _section_values(comparison: Comparison) -> dict[str, set[Value]]:
 
 
 def _numbers(values: set[Value]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) and value > 0 for value in values)
+    return all(is_size(value) and value > 0 for value in values)  # type: ignore[operator]
 
 
 def _figures(comparison: Comparison, section: tuple[tuple[str, Value], ...], suffix: str) -> Section:
