@@ -95,9 +95,8 @@ class DDPG:
 
         with torch.random.fork_rng(devices=[]):  # the seed decides the weights, and nobody else's random numbers
             torch.manual_seed(options["seed"])
-            shape = (observation_space, action_space, options["hidden_sizes"], options["final_layer_bound"])
-            self.actor = Actor(*shape).to(self.device)
-            self.critic = Critic(*shape, options["action_layer"]).to(self.device)
+            actor, critic = _networks(observation_space, action_space, options)
+        self.actor, self.critic = actor.to(self.device), critic.to(self.device)
         self.target_actor = copy.deepcopy(self.actor)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         # The bootstrapping actor's parameters require a gradient, so that the stop alone decides whether one flows.
@@ -258,8 +257,8 @@ class DDPG:
         """
         return cls.from_state_dict(checkpoint.load(path)["agent"], **options)
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that the agent is, as tensors and plain data."""
+    def description(self) -> dict[str, Any]:
+        """How the agent was made, as plain data."""
         return {
             "observation_space": space_to_data(self.observation_space),
             "action_space": space_to_data(self.action_space),
@@ -268,6 +267,12 @@ class DDPG:
             "critic_freeze": self.critic_freeze.as_data(),
             "exploration": self.exploration.as_data(),
             "optimizer": optimizers.as_data(self._optimizer),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the agent is, as tensors and plain data."""
+        return {
+            **self.description(),
             "modules": {name: module.state_dict() for name, module in self.modules().items()},
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "actor_optimizer": self.actor_optimizer.state_dict(),
@@ -303,7 +308,8 @@ class DDPG:
                 "the checkpoint's optimizer is none of torch.optim's: pass it, load(path, optimizer=…).",
             )
             saved["optimizer"] = optimizers.named(**state["optimizer"])
-        spaces = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
+        check_shapes(state, options)
+        spaces = [space_from_data(state[key]) for key in ("observation_space", "action_space")]
         agent = cls(*spaces, **(saved | options))
         dtype = state["modules"]["actor"]["output.weight"].dtype
         for name, module in agent.modules().items():
@@ -316,6 +322,31 @@ class DDPG:
         if "exploration" not in options:
             agent.exploration.load_state_dict(state["exploration_state"])
         return agent
+
+
+def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise `InputError` unless the weights in an agent's state are of the networks that it describes.
+
+    Takes no memory for the networks, whatever size they are said to have. `options` replace some of the state's.
+    """
+    observation_space, action_space = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
+    with torch.device("meta"):
+        networks = _networks(observation_space, action_space, {**state["options"], **options})
+    for kind, network in zip(("actor", "critic"), networks, strict=True):
+        expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        for name in (kind, f"target_{kind}"):
+            found = {key: tuple(value.shape) for key, value in state["modules"][name].items()}
+            for key in sorted(expected.keys() | found.keys()):
+                require(
+                    expected.get(key) == found.get(key),
+                    f"the checkpoint's {name}.{key} is of shape {found.get(key)}; spaces and options ask for "
+                    f"{expected.get(key)}: load it with its own options.",
+                )
+
+
+def _networks(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> tuple[Actor, Critic]:
+    shape = (observation_space, action_space, options["hidden_sizes"], options["final_layer_bound"])
+    return Actor(*shape), Critic(*shape, options["action_layer"])
 
 
 def _checked_options(

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,16 +24,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from ddpg import job, sweep
+from ddpg import foreign_config, job, sweep
 from ddpg.agent import DDPG, usable_device
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments import make_environment
-from ddpg.errors import InputError, choices, require
+from ddpg.errors import FaultyEnvironmentError, InputError, Note, choices, require
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
 from ddpg.resume import contents, has_result, kept, left_off, run_content, shown
 from ddpg.run import DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
+from ddpg.stopping import Stopped
 from ddpg.training import Training
 
 # Beside the package where it is installed, beside its folder in a checkout.
@@ -54,18 +56,6 @@ def _seeds_name(first: object, count: object) -> str:
 
 OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
 
-RESUMABLE = (
-    "total_steps",
-    "device",
-    "compile",
-    "threads",
-    "log_interval",
-    "audit",
-    "evaluation.interval",
-    "evaluation.episodes",
-    "checkpoint.interval",
-)
-
 
 def train() -> None:
     """`scripts/train.py`: Hydra composes the settings, `Training` runs them."""
@@ -73,6 +63,7 @@ def train() -> None:
     with _mistakes_in_sentences():
         sys.argv[1:] = _locate_resumed_run(sys.argv[1:])
         _refuse_empty_choices(sys.argv[1:])
+        foreign_config.check(sys.argv[1:], CONF)
         with sweep.reported():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_train)()
 
@@ -82,7 +73,8 @@ def train_job() -> None:
     with _mistakes_in_sentences():
         folder, values = job.receive()
         settings = Settings.check(values)
-        with _alone(folder):
+        # The process of a sweep that was broken off may still be saving.
+        with _alone(folder, patience=job.TIME_TO_SAVE + 5):
             training = _start(folder, settings, left_off(folder, settings))
             with job.progress(folder, lambda: training.step):
                 _finish(training)
@@ -111,13 +103,12 @@ def evaluate_run() -> None:
         content = run_content(arguments.run, arguments.env, "--env")
         env = Settings.check(content["settings"]).env
         agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
-        environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None)
+        environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None, env.timeout)
         try:
             evaluation = evaluate(agent, environment, tqdm(range(episodes), unit=" episodes", leave=False))
-        except Exception as error:  # whatever a stranger's window may raise
-            if not arguments.render:
-                raise
-            raise InputError(f"--render: no window could be shown ({error}); it needs a display.") from error
+        except FaultyEnvironmentError as error:
+            hint = " A window needs a display." if arguments.render else ""
+            sys.exit(_complain(f"{error}{hint}", status=1))
         finally:
             environment.close()
         print(_summary(env.id, content["training"]["step"], evaluation))
@@ -156,21 +147,17 @@ def _train(config: DictConfig) -> float | None:
             return job.train_apart(folder, settings)
         with _alone(folder):
             training = _start(folder, settings, contents)
-            try:
-                _finish(training)
-            except KeyboardInterrupt:
-                mend = f"{_program()} resume={shlex.quote(shown(folder))} goes on" if kept(folder) else "there is none"
-                sys.exit(_complain(f"Interrupted. From the last checkpoint: {mend}.", status=130))
+            _finish(training)
         _hint(training)
         _admit(training)
     return None
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, patience: float = 0) -> Iterator[None]:
     """Refuse a run that another process is training; its lock ends with it, however that ends."""
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(folder / ".lock", timeout=patience):
             yield
     except Timeout:
         raise InputError(f"{folder}: another process is training this run; wait for it, or stop it.") from None
@@ -191,12 +178,26 @@ def _finish(training: Training) -> None:
     settings = training.settings
     try:
         evaluations = training.run()
-    except DivergedError as error:
-        sys.exit(_complain(str(error), status=1))
+    except (Stopped, KeyboardInterrupt) as stop:
+        status = stop.status if isinstance(stop, Stopped) else 130
+        sys.exit(_complain(f"Stopped at step {training.step}. {_way_on(training)}", status))
+    except (DivergedError, FaultyEnvironmentError) as error:
+        sys.exit(_complain(f"{error} {_way_on(training)}", status=1))
     finally:
         training.close()
     for seed, evaluation in evaluations.items():
         print(f"{f'Seed {seed}: ' if settings.seeds > 1 else ''}{_summary(settings.env.id, training.step, evaluation)}")
+    if any(run.saved_step != run.step for run in training.runs):
+        sys.exit(_complain(f"The last checkpoint could not be written. {_way_on(training)}", status=1))
+
+
+def _way_on(training: Training) -> str:
+    """From where the run can go on, and how."""
+    run = training.runs[0]
+    if run.saved_step is None:
+        return "There is no checkpoint yet to go on from."
+    folder = run.folder if training.settings.seeds == 1 else run.folder.parent
+    return f"{_program()} resume={shlex.quote(shown(folder))} goes on from step {run.saved_step}."
 
 
 def _hint(training: Training) -> None:
@@ -240,12 +241,13 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, list[
         return Settings.check(values), []  # type: ignore[arg-type]
     found = contents(Path(resume), config.env.id)
     saved = found[0]["settings"] | {"seeds": len(found)}
-    for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
-        if key in ("resume", "env.id"):
-            continue
-        require(key in RESUMABLE, f"{key}: a resumed run keeps its settings; only {', '.join(RESUMABLE)} may change.")
-        section, _, name = key.rpartition(".")
-        (saved[section] if section else saved)[name] = OmegaConf.select(config, key)
+    keys = {override.split("=", 1)[0].lstrip("+~") for override in overrides} - {"resume", "env.id"}
+    for key in sorted(keys):
+        require(
+            key == "total_steps",
+            f"{key}: a resumed run keeps its settings, so that it stays the same run; only total_steps may change.",
+        )
+        saved[key] = config.total_steps
     settings = Settings.check(saved)
     step = found[0]["training"]["step"]
     require(
@@ -280,13 +282,33 @@ def _locate_resumed_run(arguments: list[str]) -> list[str]:
 
 @contextmanager
 def _mistakes_in_sentences() -> Iterator[None]:
-    """Ends the program with status 2 and a sentence for each mistake of the person's, without a traceback."""
+    """Ends the program with a sentence for each mistake of the person's or the environment's, without a traceback."""
     try:
-        yield
+        with _notes_in_sentences():
+            yield
+    except FaultyEnvironmentError as error:
+        sys.exit(_complain(str(error), status=1))
     except InputError as error:
         sys.exit(_complain(str(error), status=2))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_complain(_hydra_sentence(error), status=2))
+
+
+@contextmanager
+def _notes_in_sentences() -> Iterator[None]:
+    """Shows a `Note` without the line of code that it came from."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def plainly(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, Note):
+                print(message, file=sys.stderr)
+            else:
+                show(message, category, *place, **more)
+
+        warnings.simplefilter("always", Note)
+        warnings.showwarning = plainly
+        yield
 
 
 def _complain(sentences: str, status: int) -> int:

@@ -170,7 +170,7 @@ class JointUpdate(_RecordedUpdate):
 
 def _kind(agent: DDPG) -> dict[str, Any]:
     """In what agents have to be alike for one graph to update them."""
-    described = agent.state_dict()
+    described = agent.description()
     return {
         "options": {**described["options"], "seed": None},
         "optimizer": described["optimizer"],

@@ -2,25 +2,40 @@
 
 import difflib
 import importlib
+import multiprocessing
+import os
+import signal
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from weakref import finalize
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from ddpg.errors import InputError, require
+from ddpg.episodes import LEFT_OUT, CheckedEnvironment, Nonfinite, SeededEpisodes, episode_seed
+from ddpg.errors import FaultyEnvironmentError, InputError, Note, require, whole
 from ddpg.spaces import check_spaces
 
 
-def make_environment(env_id: str, kwargs: Mapping[str, Any], render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-    """One environment of the registry, with spaces that DDPG takes.
+def make_environment(
+    env_id: str,
+    kwargs: Mapping[str, Any],
+    render_mode: str | None = None,
+    timeout: float | None = None,
+    nonfinite: Nonfinite = "stop",
+) -> CheckedEnvironment:
+    """One environment of the registry, with spaces that DDPG takes, held to gymnasium's interface.
 
     Args:
         env_id: as in `gymnasium.make`; `module:Name-v0` imports the module first.
         kwargs: keyword arguments of `gymnasium.make`, those of the environment included.
         render_mode: "human" opens a window.
+        timeout, nonfinite: as in `CheckedEnvironment`.
 
     Raises:
         InputError: if it is not registered, cannot be made, or has other spaces.
@@ -34,7 +49,7 @@ def make_environment(env_id: str, kwargs: Mapping[str, Any], render_mode: str | 
             f"env.id={env_id}: a package that it needs is missing ({error}); pip install -e '.[mujoco,box2d]' "
             "brings those of MuJoCo and Box2D."
         ) from error
-    except Exception as error:  # whatever a stranger's constructor may raise
+    except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
         arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
         raise InputError(f"env.id={env_id}: cannot be made{arguments}: {error}") from error
     try:
@@ -42,7 +57,7 @@ def make_environment(env_id: str, kwargs: Mapping[str, Any], render_mode: str | 
     except InputError as error:
         environment.close()
         raise InputError(f"env.id={env_id}: {error}") from None
-    return environment
+    return CheckedEnvironment(environment, timeout, nonfinite)
 
 
 def check_registered(env_id: str) -> None:
@@ -62,60 +77,42 @@ def check_registered(env_id: str) -> None:
         raise InputError(f"env.id={env_id}: no such environment is registered; {mend}") from error
 
 
-class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Seeds every reset, automatic ones included, by run seed, environment index and episode number.
-
-    An episode is then a function of these three and its actions, so that one which was broken off can be taken up
-    again: `reset(options={"resume": [...]})`, with the `progress` of each environment of the vector, resets to that
-    episode and repeats its actions.
-
-    Args:
-        environment: of any kind.
-        seed: of the run.
-        index: the environment's place in the vector.
-    """
-
-    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, index: int) -> None:
-        super().__init__(environment)
-        self._seed = seed
-        self._index = index
-        self._episode = -1
-        self._actions: list[Any] = []
-
-    @property
-    def progress(self) -> dict[str, Any]:
-        """The episode's number, and its actions so far."""
-        return {"episode": self._episode, "actions": list(self._actions)}
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        following: dict[str, Any] = {"episode": self._episode + 1, "actions": []}
-        resume = (options or {}).get("resume")
-        progress = resume[self._index] if resume else following
-        self._episode, self._actions = progress["episode"], []
-        sequence = np.random.SeedSequence([self._seed, self._index, self._episode])
-        observation, info = self.env.reset(seed=int(sequence.generate_state(1)[0]))
-        for action in progress["actions"]:
-            observation, _, _, _, info = self.step(action)
-        return observation, info
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        self._actions.append(np.array(action))
-        observation, reward, terminated, truncated, info = self.env.step(np.array(action))  # may change it in place
-        # A copy, since an automatic reset may write the next episode's first observation into the same array.
-        return np.array(observation), reward, terminated, truncated, info
-
-
 def make_vector(
-    env_id: str, kwargs: Mapping[str, Any], num_envs: int, seed: int, asynchronous: bool = False
+    env_id: str,
+    kwargs: Mapping[str, Any],
+    num_envs: int,
+    seed: int,
+    asynchronous: bool = False,
+    timeout: float | None = None,
+    nonfinite: Nonfinite = "stop",
 ) -> VectorEnv[Any, Any, Any]:
     """`num_envs` environments with seeded episodes, in this process or, asynchronous, in one process each."""
+    trainer = os.getpid()
 
     def maker(index: int) -> Callable[[], gymnasium.Env[Any, Any]]:
-        return lambda: SeededEpisodes(make_environment(env_id, kwargs), seed, index)
+        def make() -> gymnasium.Env[Any, Any]:
+            if (
+                os.getpid() != trainer
+            ):  # which is to finish its step when it is told to stop, and ends its workers itself
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
+            environment = make_environment(env_id, kwargs, timeout=timeout, nonfinite=nonfinite)
+            return SeededEpisodes(environment, seed, index)
+
+        return make
 
     makers = [maker(index) for index in range(num_envs)]
-    vector = AsyncVectorEnv if asynchronous else SyncVectorEnv
-    return vector(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)  # the collector copies
+    # The collector copies.
+    if not asynchronous:
+        return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    vector = AsyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    finalize(vector, _kill, vector.processes)  # also when Python ends, which would wait for them
+    return vector
+
+
+def _kill(processes: Sequence[Any]) -> None:
+    for process in processes:
+        process.kill()
 
 
 class Transitions(NamedTuple):
@@ -130,6 +127,8 @@ class Transitions(NamedTuple):
     """the true last observation where the episode ended"""
     terminations: np.ndarray
     truncations: np.ndarray
+    left_out: Mapping[int, str] = MappingProxyType({})
+    """the environments whose row is not to be learnt from, and why: numbers that are not finite"""
 
 
 class Collector:
@@ -145,12 +144,17 @@ class Collector:
 
     Args:
         vector: a vector environment, of gymnasium's or of others.
+        seed: of the run, if it is one of `make_vector`.
+        patience: seconds that all environments together may take for a step, if each has its own process.
 
     Raises:
         InputError: if the vector environment does not say which autoreset mode it has.
+        FaultyEnvironmentError: by all methods, if an environment does not do what it must, or its process has died.
     """
 
-    def __init__(self, vector: VectorEnv[Any, Any, Any]) -> None:
+    def __init__(
+        self, vector: VectorEnv[Any, Any, Any], seed: int | None = None, patience: float | None = None
+    ) -> None:
         mode = vector.metadata.get("autoreset_mode")
         require(
             isinstance(mode, AutoresetMode),
@@ -160,7 +164,10 @@ class Collector:
         self.vector = vector
         self.num_envs = vector.num_envs
         self._mode = mode
-        self.observations: np.ndarray = np.array(vector.reset()[0])
+        self._seed = seed
+        self._patience = patience
+        self._episodes = np.zeros(vector.num_envs, dtype=int)
+        self.observations: np.ndarray = np.array(self._ask(vector.reset)[0])
         self._resetting = np.zeros(vector.num_envs, dtype=bool)
         self._all = np.arange(vector.num_envs)
 
@@ -170,7 +177,7 @@ class Collector:
         `observations` then holds what to act on next.
         """
         observations = self.observations
-        following, rewards, terminations, truncations, info = self.vector.step(actions)
+        following, rewards, terminations, truncations, info = self._ask(lambda: self._step(actions))
         ended = terminations | truncations
         self.observations = last = np.array(following)  # a vector may write its next ones into the same array
         if ended.any() and self._mode is AutoresetMode.SAME_STEP:
@@ -178,34 +185,99 @@ class Collector:
             for index in np.flatnonzero(ended):
                 last[index] = info["final_obs"][index]
         elif ended.any() and self._mode is AutoresetMode.DISABLED:
-            self.observations = np.array(self.vector.reset(options={"reset_mask": ended})[0])
+            self.observations = np.array(self._ask(lambda: self.vector.reset(options={"reset_mask": ended}))[0])
+        self._episodes += ended
         transitions = Transitions(self._all, observations, actions, rewards, last, terminations, truncations)
         if self._mode is AutoresetMode.NEXT_STEP:
             acted, self._resetting = ~self._resetting, ended
-            return Transitions(*(column[acted] for column in transitions))
-        return transitions
+            rows = {name: column[acted] for name, column in transitions._asdict().items() if name != "left_out"}
+            transitions = transitions._replace(**rows)
+        return transitions._replace(left_out=_left_out(info) | _left_out(info.get("final_info", {})))
+
+    def close(self) -> None:
+        """Close the environments, by force where that takes more than five seconds."""
+        if not isinstance(self.vector, AsyncVectorEnv):
+            try:
+                self.vector.close()
+            except Exception as error:  # whatever a stranger's environment may raise
+                warnings.warn(
+                    f"an environment could not be closed: {type(error).__name__}: {error}", Note, stacklevel=2
+                )
+            return
+        # Not by its own method, which would wait for a process that hangs or has died.
+        for pipe in self.vector.parent_pipes:
+            with suppress(OSError, AttributeError):
+                pipe.send(("close", None))
+        deadline = time.monotonic() + 5
+        for process in self.vector.processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        _kill(self.vector.processes)
+        self.vector.closed = True
+
+    def _step(self, actions: np.ndarray) -> Any:
+        if not isinstance(self.vector, AsyncVectorEnv):
+            return self.vector.step(actions)
+        self.vector.step_async(actions)
+        return self.vector.step_wait(self._patience)
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        """What the vector environment answers, or `FaultyEnvironmentError` if a process does not answer."""
+        # It would print the traceback from an environment's process; the fault says what is wrong.
+        level, gymnasium.logger.min_level = gymnasium.logger.min_level, gymnasium.logger.ERROR + 1
+        try:
+            return call()
+        except (EOFError, ConnectionError, multiprocessing.TimeoutError) as error:
+            raise FaultyEnvironmentError(self._lost()) from error
+        finally:
+            gymnasium.logger.min_level = level
+
+    def _lost(self) -> str:
+        """Which processes do not answer, and what they were doing."""
+        assert isinstance(self.vector, AsyncVectorEnv)
+        sentences = []
+        for index, (process, pipe) in enumerate(zip(self.vector.processes, self.vector.parent_pipes, strict=True)):
+            process.join(0.5)
+            if process.exitcode is None and pipe.poll(0):
+                continue
+            code = process.exitcode
+            did = f"did not answer within {self._patience:g} seconds" if code is None else f"died ({_ending(code)})"
+            episode = int(self._episodes[index])
+            where = "" if self._seed is None else f", that of reset(seed={episode_seed(self._seed, index, episode)})"
+            sentences.append(f"the process of environment {index} {did} in its episode {episode}{where}")
+        return f"{'; '.join(sentences) or 'the environments do not answer'}."
 
     def state_dict(self) -> dict[str, Any]:
         """Where each environment stands. Only for the vectors of `make_vector`."""
         assert isinstance(self.vector, SyncVectorEnv | AsyncVectorEnv)
-        progress = [
-            {"episode": each["episode"], "actions": [action.tolist() for action in each["actions"]]}
-            for each in self.vector.get_attr("progress")
-        ]
-        return {"progress": progress, "observations": self.observations.tolist()}
+        progress = self._ask(lambda: self.vector.get_attr("progress"))  # type: ignore[attr-defined]
+        return {"progress": list(progress), "observations": self.observations}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the broken-off episodes up again by repeating their actions; warns if the environment differs."""
         dtype = self.vector.single_action_space.dtype
         require(len(state["progress"]) == self.num_envs, f"the state is not of {self.num_envs} environments.")
         resume = [
-            {"episode": each["episode"], "actions": [np.asarray(action, dtype) for action in each["actions"]]}
+            {"episode": whole("episode", each["episode"], least=0), "actions": np.asarray(each["actions"], dtype)}
             for each in state["progress"]
         ]
-        self.observations = np.array(self.vector.reset(options={"resume": resume})[0])
-        if not np.array_equal(self.observations, np.asarray(state["observations"], self.observations.dtype)):
+        self._episodes[:] = [each["episode"] for each in resume]
+        self.observations = np.array(self._ask(lambda: self.vector.reset(options={"resume": resume}))[0])
+        if not np.array_equal(self.observations, np.asarray(state["observations"])):
             warnings.warn(
-                "the environment does not repeat an episode from its seed and actions: the resumed run goes on from a "
-                "different state than the one it was broken off in",
+                "The environment does not repeat an episode from its seed and actions: the episode goes on from "
+                "another observation, and from there the run differs from one that was never broken off. Weights, "
+                "replay buffer and random generators are as they were.",
+                Note,
                 stacklevel=2,
             )
+
+
+def _left_out(info: Mapping[str, Any]) -> dict[int, str]:
+    """Which environments say that their step is to be left out, and why."""
+    if LEFT_OUT not in info:
+        return {}
+    return {int(index): info[LEFT_OUT][index] for index in np.flatnonzero(info[f"_{LEFT_OUT}"])}
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

@@ -10,6 +10,14 @@ class InputError(ValueError):
     """A value from outside breaks a rule. The message names the value, the rule and the mend."""
 
 
+class FaultyEnvironmentError(RuntimeError):
+    """An environment does not do what gymnasium asks of it. The message names the episode's seed and what it did."""
+
+
+class Note(UserWarning):
+    """Something that the person should know, in a sentence, and that ends nothing."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise `InputError(message)` unless the condition holds."""
     if not condition:

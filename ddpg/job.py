@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -23,6 +24,8 @@ from ddpg.training import folders
 LOG_NAME = "train.log"
 FAILURE_NAME = "failure.txt"
 PROGRESS_NAME = "progress.txt"
+TIME_TO_SAVE = 20
+"""seconds that a run has to finish its step and write a checkpoint when its sweep ends"""
 SWEEP_PID = "DDPG_SWEEP_PID"
 """environment variable: the process of the sweep, where its runs are to end with it"""
 
@@ -69,9 +72,11 @@ def _train(folder: Path, settings: Settings) -> int:
             except subprocess.TimeoutExpired:
                 _go_with_the_sweep()
     finally:
-        process.kill()
         with suppress(BrokenPipeError):
-            process.stdin.close()
+            process.stdin.close()  # if it still runs, it saves what it has, and ends
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TIME_TO_SAVE)
+        process.kill()
 
 
 def _go_with_the_sweep() -> None:
@@ -101,11 +106,13 @@ def _failure(status: int, log: Path, begun: int) -> str:
 
 
 def receive() -> tuple[Path, dict[str, Any]]:
-    """What `train_apart` tells the process: folder and settings. From now on it ends as soon as its parent does."""
+    """What `train_apart` tells the process: folder and settings. From now on it saves and ends when its parent does."""
     folder, settings = json.loads(sys.stdin.readline())
 
     def end_with_parent() -> None:
         sys.stdin.read()  # until nobody holds the other end
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(TIME_TO_SAVE)
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()

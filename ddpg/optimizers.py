@@ -89,7 +89,7 @@ def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """
     own = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    moments = {index: values for index, values in state["state"].items() if index < len(parameters)}
+    moments = {int(index): values for index, values in state["state"].items() if int(index) < len(parameters)}
     for index, values in moments.items():
         for name, value in values.items():
             # Scalars count steps. A fused kernel would run past the end of a moment that is too short.

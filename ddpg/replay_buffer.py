@@ -1,6 +1,6 @@
 """The replay buffer, and the batch that it hands to the agent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -61,9 +61,9 @@ class ReplayBuffer:
         self.action_space = action_space
         self._widths = [size(observation_space), size(action_space), 1, size(observation_space), 1]
         try:
-            self._rows = torch.empty(capacity, sum(self._widths), device=device)
+            self._rows = torch.empty(capacity, self.width, device=device)
         except RuntimeError as error:
-            gigabytes = capacity * sum(self._widths) * 4 / 1e9
+            gigabytes = capacity * self.width * 4 / 1e9
             raise InputError(
                 f"buffer capacity {capacity}: needs {gigabytes:.1f} GB on {device}, more than there is; lower it."
             ) from error
@@ -73,11 +73,11 @@ class ReplayBuffer:
         # Rewards and terminations, the third and the last, are numbers, not rows of one.
         self._places = (slice(ends[0]), slice(ends[0], ends[1]), ends[1], slice(ends[2], ends[3]), ends[3])
         self._generator = torch.Generator().manual_seed(seed)  # the same samples on every device
-        self._size = 0
-        self._position = 0
+        self.added = 0
+        """how many transitions were ever added: they are numbered from 0, and number n lies in row n % capacity"""
 
     def __len__(self) -> int:
-        return self._size
+        return min(self.added, self.capacity)
 
     def add(
         self,
@@ -111,7 +111,7 @@ class ReplayBuffer:
         if len(set(map(len, columns))) > 1:
             lengths = dict(zip(Batch._fields, map(len, columns), strict=True))
             raise InputError(f"transitions of unequal number: {lengths}; pass one row of each for every transition.")
-        rows = np.empty((count, sum(self._widths)), np.float32)
+        rows = np.empty((count, self.width), np.float32)
         with np.errstate(over="ignore"):
             np.concatenate(columns, axis=1, out=rows, casting="unsafe")
             finite = np.isfinite(rows.sum()) or np.isfinite(rows).all()  # a sum is quicker, but may overflow
@@ -121,21 +121,21 @@ class ReplayBuffer:
                 f"transition with a number that is not finite in float32, in {', '.join(bad) or 'its values'}: the "
                 "environment or the policy has diverged; clip or rescale its observations and rewards."
             )
-        self._write(rows[-self.capacity :])
+        self._write(rows)
 
     def _write(self, rows: np.ndarray) -> None:
-        until_end = self.capacity - self._position
+        start = self.added % self.capacity
+        until_end = self.capacity - start
         if len(rows) > until_end:
             self._write(rows[:until_end])
             self._write(rows[until_end:])
             return
-        end = self._position + len(rows)
+        end = start + len(rows)
         if self._array is not None:
-            self._array[self._position : end] = rows
+            self._array[start:end] = rows
         else:
-            self._rows[self._position : end] = torch.from_numpy(rows)
-        self._position = end % self.capacity
-        self._size = min(self._size + len(rows), self.capacity)
+            self._rows[start:end] = torch.from_numpy(rows)
+        self.added += len(rows)
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions, float32, drawn uniformly with replacement.
@@ -152,15 +152,15 @@ class ReplayBuffer:
             InputError: if the batch size is below 1; the sampler, if the buffer is empty.
         """
         indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64)
-        rows = self._rows.new_empty(batch_size, sum(self._widths))
+        rows = self._rows.new_empty(batch_size, self.width)
         batch = Batch(*(rows[:, place] for place in self._places))
         # The same memory for NumPy, whose calls are quicker.
         index_array = indices.numpy()
         row_array = rows.numpy() if self._array is not None else None
 
         def sample() -> Batch:
-            require(self._size > 0, "sample from an empty replay buffer: add a transition first.")
-            indices.random_(self._size, generator=self._generator)
+            require(self.added > 0, "sample from an empty replay buffer: add a transition first.")
+            indices.random_(len(self), generator=self._generator)
             if self._array is not None:
                 self._array.take(index_array, axis=0, out=row_array, mode="clip")  # "raise" would copy first
             else:
@@ -171,28 +171,41 @@ class ReplayBuffer:
 
     def transitions(self) -> Batch:
         """Everything stored, oldest first."""
-        start = self._position if self._size == self.capacity else 0
-        rows = self._rows[: self._size].roll(-start, dims=0)
+        rows = self.rows(self.added - len(self), self.added)
         return Batch(*(rows[:, place] for place in self._places))
 
-    def state_dict(self) -> dict[str, Any]:
-        """The stored transitions, where the next one goes, and the state of the sampling."""
-        return {
-            "rows": self._rows[: self._size].clone(),
-            "position": self._position,
-            "generator": self._generator.get_state(),
-        }
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return sum(self._widths)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken, in a buffer of the same capacity and spaces."""
-        rows, position = state["rows"], state["position"]
-        full = len(rows) == self.capacity
-        require(
-            rows.shape[1:] == self._rows.shape[1:]
-            and len(rows) <= self.capacity
-            and (0 <= position < self.capacity if full else position == len(rows)),
-            f"stored transitions {tuple(rows.shape)} at position {position} do not fit a buffer of {self.capacity}.",
-        )
-        self._size, self._position = len(rows), position
-        self._rows[: self._size] = rows
+    def rows(self, first: int, last: int) -> Tensor:
+        """Transitions number `first` to `last` − 1 as `(last − first, width)`; they must still be there."""
+        assert self.added - len(self) <= first <= last <= self.added
+        return self._rows[torch.arange(first, last, device=self._rows.device) % self.capacity]
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many transitions were added, and the state of the sampling. The transitions themselves: `rows`."""
+        return {"added": self.added, "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any], rows: Iterable[Tensor]) -> None:
+        """Go on from where `state_dict` was taken, in a buffer of the same capacity and spaces.
+
+        Args:
+            state: from `state_dict`.
+            rows: all that were stored then, oldest first, in pieces `(n, width)`.
+
+        Raises:
+            InputError: if they are not as many as there must be.
+        """
+        added = whole("added", state["added"], least=0)
+        self.added = first = max(0, added - self.capacity)
+        for piece in rows:
+            require(
+                piece.shape[1:] == (self.width,) and self.added + len(piece) <= added,
+                f"stored transitions of shape {tuple(piece.shape)} do not fit a buffer with {added} of {self.width} "
+                "numbers each.",
+            )
+            self._write(piece.numpy())
+        require(self.added == added, f"{self.added - first} stored transitions, {added - first} were expected.")
         self._generator.set_state(state["generator"])

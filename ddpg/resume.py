@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ddpg import checkpoint
+from ddpg.agent import check_shapes
 from ddpg.errors import InputError, require
 from ddpg.run import RESULT_NAME
 from ddpg.settings import Settings
 from ddpg.training import folders
+from ddpg.transition_log import Part, TransitionLog
 
 
 def kept(folder: Path) -> list[Path]:
     """The folders of the runs that have a checkpoint: the given one, or those of several seeds below it."""
-    if (folder / checkpoint.FILE_NAME).exists():
-        return [folder]
-    return [path for path in _seeds(folder) if (path / checkpoint.FILE_NAME).exists()]
+    return [path for path in (folder, *_seeds(folder)) if checkpoint.steps(path)]
 
 
 def _seeds(folder: Path) -> list[Path]:
@@ -27,68 +27,115 @@ def _seeds(folder: Path) -> list[Path]:
 
 
 def contents(folder: Path, typed_env_id: str) -> list[dict[str, Any]]:
-    """The contents of the checkpoints of a run, or of several seeds' runs that can go on together."""
+    """The contents of the checkpoints of a run, or of several seeds' runs that can go on together.
+
+    They are the newest that are whole, of one step.
+
+    Raises:
+        InputError: if there are none.
+    """
+    link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
+    require(
+        link is None,
+        f"{link}: a link; a run's folder may hold none, so that nothing beside it is written to: put the file itself "
+        "there.",
+    )
     paths = kept(folder)
-    without = [path.name for path in _seeds(folder) if paths and folder not in paths and path not in paths]
+    require(bool(paths), f"{folder}: the folder holds no checkpoint; give the folder of a run.")
+    without = [path.name for path in _seeds(folder) if folder not in paths and path not in paths]
     if without:
         raise InputError(
             f"{folder}: seed {', '.join(without)} has no checkpoint, so the runs in it do not go on together; resume "
             f"the others one by one, resume={paths[0]} for instance."
         )
-    found = [run_content(path, typed_env_id, "env.id=") for path in paths or [folder]]
-    if len(found) > 1:
-        first = found[0]
-        for path, seed, content in zip(paths, itertools.count(first["settings"].get("seed")), found, strict=False):
-            require(
-                content["settings"] == first["settings"] | {"seed": seed}
-                and content["training"]["step"] == first["training"]["step"],
-                f"{folder}: the runs in it do not go on together, {path.name} is not at the step or not with the "
-                f"settings of {paths[0].name}; resume them one by one, resume={path} for instance.",
-            )
+    found = _together(paths, typed_env_id)
+    first = found[0]
+    for path, seed, content in zip(paths, itertools.count(first["settings"].get("seed")), found, strict=False):
+        require(
+            content["settings"] == first["settings"] | {"seed": seed},
+            f"{folder}: the runs in it do not go on together, {path.name} is not with the settings of {paths[0].name}; "
+            f"resume them one by one, resume={path} for instance.",
+        )
     return found
 
 
+def _together(paths: list[Path], typed_env_id: str) -> list[dict[str, Any]]:
+    """The contents of the runs' newest checkpoints of one step that are whole, replay buffers included."""
+    steps = set.intersection(*(set(checkpoint.steps(path)) for path in paths))
+    require(
+        bool(steps),
+        f"{paths[0].parent}: the runs in it do not go on together, they have no checkpoints of one step; resume them "
+        f"one by one, resume={paths[0]} for instance.",
+    )
+
+    def read(step: int) -> list[dict[str, Any]]:
+        found = []
+        for path in paths:
+            content = run_content(path / checkpoint.FOLDER / checkpoint.name(step), typed_env_id, "env.id=")
+            require(content["training"]["step"] == step, f"{path}: its checkpoint of step {step} is of another step.")
+            for _ in TransitionLog(path, [Part.parse(each) for each in content["training"]["parts"]]).read():
+                pass
+            found.append(content)
+        return found
+
+    return checkpoint.newest_sound(sorted(steps, reverse=True), read)
+
+
 def run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, Any]:
-    """The content of a run's checkpoint.
+    """The content of a run's checkpoint, whose sizes are those of its settings.
 
     It is data: a module that its environment would have to be imported from is so only if the person typed its name
     too, `typed_env_id`; `option` says where.
     """
     content = checkpoint.load(path)
-    settings, training = content.get("settings"), content.get("training")
+    settings, training = content.get("settings", {}), content.get("training", {})
     require(
-        isinstance(settings, dict) and isinstance(training, dict),
+        bool(settings and training),
         f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
     )
-    assert settings is not None and training is not None
-    env = settings.get("env")
-    env_id = env.get("id") if isinstance(env, dict) else None
+    try:
+        env_id, num_envs = settings["env"]["id"], settings["env"]["num_envs"]
+        options, sizes = content["agent"]["options"], settings["agent"]
+        differing = {key: value for key, value in options.items() if key in sizes and sizes[key] != value}
+        whole = isinstance(env_id, str) and isinstance(training["step"], int) and isinstance(training["parts"], list)
+        acting = len(training["collector"]["progress"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: a checkpoint without all of its run ({error}); it is damaged, train anew.") from None
+    require(whole, f"{path}: a checkpoint without environment or step; it is damaged, train anew.")
     require(
-        isinstance(env_id, str) and isinstance(training.get("step"), int),
-        f"{path}: the checkpoint of a run without environment or step; it is damaged, train anew.",
+        not differing and acting == num_envs,
+        f"{path}: the checkpoint does not fit its own settings, which say otherwise than "
+        f"{differing or f'{acting} environments'}; it is damaged, train anew.",
     )
     require(
-        ":" not in str(env_id) or typed_env_id == env_id,
+        ":" not in env_id or typed_env_id == env_id,
         f"the checkpoint's environment {env_id} is of a module that would have to be imported; if you trust it, "
         f"add {option}{'' if option.endswith('=') else ' '}{env_id}.",
     )
+    try:
+        check_shapes(content["agent"], {})
+    except InputError:
+        raise
+    except Exception as error:  # a file from elsewhere may be wrong in any way
+        raise InputError(f"{path}: the checkpoint does not fit the agent: {error}; train anew.") from error
     return content
 
 
 def left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
     """What an earlier sweep got done of this job; in a sweep a job finds its own folder again.
 
-    Several seeds that were broken off between one's checkpoint and another's do not go on together: they start anew.
+    Nothing if it has no whole checkpoint, or several seeds have none of one step: it then starts anew.
     """
-    found = [run_content(path, settings.env.id, "env.id=") for path in kept(folder)]
-    wanted = {seed: settings.of_seed(seed).model_dump() for seed in folders(folder, settings)}
-    for content in found:
+    paths = list(folders(folder, settings).values())
+    if not set.intersection(*(set(checkpoint.steps(path)) for path in paths)):
+        return []
+    found = _together(paths, settings.env.id)
+    for path, seed, content in zip(paths, folders(folder, settings), found, strict=True):
         require(
-            content["settings"] == wanted.get(content["settings"].get("seed")),
-            f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
+            content["settings"] == settings.of_seed(seed).model_dump(),
+            f"hydra.sweep.dir: {path} holds a run with other settings; move it away, or choose another.",
         )
-    together = len(found) == settings.seeds and len({content["training"]["step"] for content in found}) == 1
-    return found if together else []
+    return found
 
 
 def has_result(folder: Path, settings: Settings) -> bool:

@@ -4,9 +4,8 @@ import copy
 import hashlib
 import json
 import math
-import os
-import platform
-from importlib.metadata import version
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,14 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
+from torch import Tensor
+from tqdm import tqdm
 
-from ddpg import checkpoint, optimizers
+from ddpg import checkpoint, files, optimizers
 from ddpg.agent import DDPG
 from ddpg.compiled_agent import CompiledPolicy
 from ddpg.environments import Collector, Transitions, make_vector
-from ddpg.errors import InputError, real, whole
+from ddpg.errors import FaultyEnvironmentError, InputError, real, require, whole
 from ddpg.evaluation import FIRST_SEED, Evaluation, evaluate
 from ddpg.gradient_flow import GradientFlow
 from ddpg.memory import peak_memory
@@ -27,12 +28,13 @@ from ddpg.recording import state
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.settings import Settings
 from ddpg.telemetry import Telemetry, applied_gradients
+from ddpg.transition_log import Part, TransitionLog
 
 RESULT_NAME = "result.json"
 
 
 class DivergedError(RuntimeError):
-    """The losses are no longer finite."""
+    """Losses, weights or actions are no longer finite."""
 
 
 def make_agent(settings: Settings, observation_space: Box, action_space: Box) -> DDPG:
@@ -60,6 +62,7 @@ class Run:
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
+        FaultyEnvironmentError: if the environment cannot be reset.
     """
 
     telemetry: Telemetry
@@ -71,7 +74,11 @@ class Run:
         self.settings = settings
         self.folder = folder
         env = settings.env
-        self.collector = Collector(make_vector(env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous))
+        vector = make_vector(
+            env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout, settings.nonfinite
+        )
+        # A step may hold a reset too; the processes keep to the time limit by themselves where they can.
+        self.collector = Collector(vector, settings.seed, None if env.timeout is None else 2 * env.timeout + 5)
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
         assert isinstance(observation_space, Box) and isinstance(action_space, Box)
@@ -82,30 +89,53 @@ class Run:
         self.sample = self.buffer.sampler(settings.batch_size)
         self.generator = np.random.default_rng([settings.seed, 1])  # of the random actions before learning starts
         self._copy: DDPG | None = None
+        self._former: list[Tensor] = []
+        self._log = TransitionLog(folder)
+        self._first_needed: dict[int, int] = {}  # by the step of a checkpoint, the number of its oldest transition
+        self._events = (0, "")
+        self._extended = False
+        self.saved_step: int | None = None
+        """of the newest checkpoint"""
         self.step = 0
+        self.measured_step = 0
+        """when an update was last measured"""
+        self.left_out = 0
+        """environment steps, for numbers that are not finite"""
+        self.undone = 0
+        """updates, likewise"""
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs)
 
     def open(self, shown: bool) -> Telemetry:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
         total_steps = self.settings.total_steps
-        self.telemetry = Telemetry(self.folder, self.settings.env.id, total_steps, self.step, shown)
-        self.telemetry.describe(self.settings.model_dump())
+        self.telemetry = Telemetry(self.folder, self.settings.env.id, total_steps, self.step, self._events, shown)
+        if self.telemetry.events.size == 0 or self._extended:
+            self.telemetry.describe(self.settings.model_dump())
         return self.telemetry
 
     def close(self) -> None:
         """Close the environments."""
-        self.collector.vector.close()
+        self.collector.close()
 
     def interact(self) -> None:
-        """One step of every environment, kept in the buffer."""
+        """One step of every environment, kept in the buffer.
+
+        Raises:
+            DivergedError: if the actor's actions are not finite.
+            FaultyEnvironmentError: if an environment does not do what it must.
+        """
         transitions = self.collector.step(self._actions())
+        rows: Any = slice(None)
+        if transitions.left_out:
+            rows = ~np.isin(transitions.environments, list(transitions.left_out))
+            self._note_left_out(list(transitions.left_out.values()))
         self.buffer.add(
-            transitions.observations,
-            transitions.actions,
-            transitions.rewards,
-            transitions.next_observations,
-            transitions.terminations,
+            transitions.observations[rows],
+            transitions.actions[rows],
+            transitions.rewards[rows],
+            transitions.next_observations[rows],
+            transitions.terminations[rows],
         )
         count = len(transitions.rewards)
         self.step += count
@@ -114,10 +144,21 @@ class Run:
 
     def _actions(self) -> np.ndarray:
         if self.step >= self.settings.learning_starts:
-            return self.agent.act(self.collector.observations, explore=True, policy=self.policy)
+            actions = self.agent.act(self.collector.observations, explore=True, policy=self.policy)
+            if not np.isfinite(actions).all():
+                raise self._diverged("the actor's action is not finite")
+            return actions
         space = self.agent.action_space
         actions = self.generator.uniform(space.low, space.high, (self.collector.num_envs, *space.shape))
         return actions.astype(space.dtype)
+
+    def _note_left_out(self, reasons: list[str]) -> None:
+        if self.left_out == 0:
+            self._note(f"nonfinite={self.settings.nonfinite}: a step is left out. {reasons[0]}")
+        self.left_out += len(reasons)
+
+    def _note(self, sentence: str) -> None:
+        tqdm.write(f"{sentence} Further ones are counted in {RESULT_NAME}.", file=sys.stderr)
 
     def _follow_episodes(self, transitions: Transitions) -> None:
         # Every environment has acted: those of `make_vector` reset within the step that ends an episode.
@@ -130,30 +171,71 @@ class Run:
             self.lengths[ended] = 0
             self.agent.exploration.reset(ended)
 
-    def measure(self, batch: Batch, audit: bool) -> None:
+    def measure(self, batch: Batch, shown: bool, audit: bool) -> None:
         """What an update with this batch does, seen on a copy of the agent, so that training goes on unobserved.
 
         Args:
             batch: of the update that is due.
+            shown: as points of the curves.
             audit: trace it, and show table and pictures.
-
-        Raises:
-            DivergedError: if a loss is no longer finite.
         """
         agent = self._up_to_date_copy()
         with GradientFlow(agent.modules(), trace=audit) as flow:
             measurements = agent.update(batch)
-        gap = {"values/target_actor_gap": agent.target_actor_gap(batch.observations)}
-        numbers = self.telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
+        if shown:
+            gap = {"values/target_actor_gap": agent.target_actor_gap(batch.observations)}
+            self.telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
+            self.measured_step = self.step
         if audit:
             self.telemetry.audit(self.step, flow)
-        critic_loss, actor_loss = numbers["losses/critic"], numbers["losses/actor"]
-        if not (math.isfinite(critic_loss) and math.isfinite(actor_loss)):
-            raise DivergedError(
-                f"training diverged before step {self.step}: losses/critic={critic_loss}, losses/actor={actor_loss}; "
-                f"lower agent.critic_lr={self.settings.agent.critic_lr} or "
-                f"agent.actor_lr={self.settings.agent.actor_lr}."
-            )
+
+    def remember(self) -> None:
+        """Keep what the next update changes, if a setting says that it may have to be undone."""
+        if self.settings.nonfinite == "stop":
+            return
+        tensors = state(self.agent)
+        if len(self._former) != len(tensors):  # an optimizer makes its state at its first update
+            self._former = [tensor.detach().clone() for tensor in tensors]
+        with torch.no_grad():
+            torch._foreach_copy_(self._former, tensors)
+
+    def check(self, measurements: Mapping[str, Tensor]) -> None:
+        """Undo the update that returned these, or raise, if it went wrong.
+
+        Raises:
+            DivergedError: if a loss is not finite, and `nonfinite` says stop, or there is nothing to go back to.
+        """
+        losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor")}
+        undoing = self.settings.nonfinite != "stop"
+        if all(map(math.isfinite, losses.values())) and not (undoing and self._broken_weights()):
+            return
+        tensors = state(self.agent)
+        error = self._diverged(", ".join(f"{tag}={value}" for tag, value in losses.items()))
+        if not undoing or len(self._former) != len(tensors):
+            raise error
+        with torch.no_grad():
+            torch._foreach_copy_(tensors, self._former)
+        if self.undone == 0:
+            self._note(f"nonfinite={self.settings.nonfinite}: an update is undone. {error}")
+        self.undone += 1
+
+    def _broken_weights(self) -> list[str]:
+        """The parameters that are not finite."""
+        return [
+            f"{name}.{each}"
+            for name, module in self.agent.modules().items()
+            for each, parameter in module.named_parameters()
+            if not parameter.isfinite().all()
+        ]
+
+    def _diverged(self, what: str) -> DivergedError:
+        broken = self._broken_weights()
+        weights = f" Not finite: {', '.join(broken[:3])}{f' and {len(broken) - 3} more' if broken[3:] else ''}."
+        return DivergedError(
+            f"training diverged at step {self.step}, in update {self.agent.critic_updates}: {what}."
+            f"{weights * bool(broken)} Lower agent.critic_lr={self.settings.agent.critic_lr} or "
+            f"agent.actor_lr={self.settings.agent.actor_lr}."
+        )
 
     def _up_to_date_copy(self) -> DDPG:
         """The agent's copy, made once, since making one takes as long as an update."""
@@ -170,21 +252,50 @@ class Run:
         return self._copy
 
     def save(self, seconds: float) -> None:
-        """Write the checkpoint that evaluation reads and a resumed run goes on from; `seconds` of training so far."""
+        """Write the checkpoint that evaluation reads and a resumed run goes on from; `seconds` of training so far.
+
+        What the replay buffer got since the last one is added to what lies on the disk. Older checkpoints than
+        `checkpoint.keep` says are deleted once the new one is complete.
+
+        Raises:
+            DivergedError: if the weights are not finite.
+            OSError: if something cannot be written; the former checkpoints stay.
+        """
+        if self._broken_weights():
+            raise self._diverged("its weights are not kept")
+        self.telemetry.events.flush()
+        self._log.write(self.buffer)
         content = {
             "agent": self.agent.state_dict(),
             "settings": self.settings.model_dump(),
             "training": {
                 "buffer": self.buffer.state_dict(),
+                "parts": [list(part) for part in self._log.parts],
                 "collector": self.collector.state_dict(),
                 "generator": self.generator.bit_generator.state,
                 "step": self.step,
                 "seconds": seconds,
-                "returns": self.returns.tolist(),
-                "lengths": self.lengths.tolist(),
+                "returns": self.returns,
+                "lengths": self.lengths,
+                "measured_step": self.measured_step,
+                "left_out": self.left_out,
+                "undone": self.undone,
+                "events": [self.telemetry.events.size, self.telemetry.events.sha256],
             },
         }
-        checkpoint.save(self.folder / checkpoint.FILE_NAME, content)
+        checkpoint.save(self.folder / checkpoint.FOLDER / checkpoint.name(self.step), content)
+        self.saved_step = self.step
+        self._first_needed[self.step] = self.buffer.added - len(self.buffer)
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        """Delete the checkpoints and transitions that no longer have to be kept, and those beyond this step."""
+        steps = checkpoint.steps(self.folder)
+        kept = [step for step in steps if step <= self.step][: self.settings.checkpoint.keep]
+        for step in set(steps) - set(kept):
+            (self.folder / checkpoint.FOLDER / checkpoint.name(step)).unlink(missing_ok=True)
+        # Of a checkpoint of an earlier process it is not known which transitions it needs: those stay with it.
+        self._log.delete_before(min(self._first_needed.get(step, 0) for step in kept))
 
     def load(self, content: dict[str, Any]) -> float:
         """Go on from a checkpoint's content; the seconds of training so far.
@@ -192,20 +303,47 @@ class Run:
         Raises:
             InputError: if it is not one of this run.
         """
-        self.agent = DDPG.from_state_dict(content["agent"], device=self.settings.device)
         state = content["training"]
+        self._compare(content["agent"])
+        self.agent = DDPG.from_state_dict(content["agent"], device=self.settings.device)
         try:
-            self.buffer.load_state_dict(state["buffer"])
+            self._log = TransitionLog(self.folder, [Part.parse(each) for each in state["parts"]])
+            oldest = max(0, whole("added", state["buffer"]["added"], least=0) - self.buffer.capacity)
+            self.buffer.load_state_dict(state["buffer"], self._log.read(oldest))
             self.collector.load_state_dict(state["collector"])
             self.generator.bit_generator.state = state["generator"]
-            self.step = whole("step", state["step"], least=0)
+            for name in ("step", "measured_step", "left_out", "undone"):
+                setattr(self, name, whole(name, state[name], least=0))
             self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
-            return real("seconds", state["seconds"], least=0)
+            size, sha256 = state["events"]
+            self._events = whole("events", size, least=0), str(sha256)
+            seconds = real("seconds", state["seconds"], least=0)
+        except (InputError, FaultyEnvironmentError):
+            raise
         except Exception as error:  # a file from elsewhere may be wrong in any way
             raise InputError(f"{self.folder}: the checkpoint does not fit its run ({error}); train anew.") from error
+        self.saved_step = self.step
+        self._first_needed = {self.step: oldest}
+        self._extended = content["settings"] != self.settings.model_dump()
+        return seconds
+
+    def _compare(self, described: Mapping[str, Any]) -> None:
+        """Raise `InputError` if an agent's description is not that of this run's."""
+        own = json.loads(json.dumps(self.agent.description()))
+        for key, value in own.items():
+            found = described.get(key)
+            require(
+                found == value,
+                f"{self.folder}: the checkpoint is of another agent than the settings and the environment ask for, its "
+                f"{key.replace('_', ' ')} is {found}, not {value}; train anew.",
+            )
 
     def finish(self, environment: gymnasium.Env[Any, Any], episodes: Any, seconds: float) -> Evaluation:
-        """The final evaluation, written down as the result; `episodes` may be a progress bar around their numbers."""
+        """The final evaluation, written down as the result; `episodes` may be a progress bar around their numbers.
+
+        Raises:
+            InputError: if the result cannot be written.
+        """
         evaluation = evaluate(self.agent, environment, episodes)
         self.telemetry.final_evaluation(self.step, evaluation)
         result = {
@@ -224,15 +362,17 @@ class Run:
             "weights_digest": self._weights_digest(),
             "settings": self.settings.model_dump(),
             "config_digest": self.settings.digest(),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("ddpg", "torch", "gymnasium", "numpy")},
-            },
+            "left_out": self.left_out,
+            "undone": self.undone,
+            "versions": checkpoint.versions(),
         }
         path = self.folder / RESULT_NAME
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(result, indent=2) + "\n")
-        os.replace(unfinished, path)
+        try:
+            files.write(path, (json.dumps(result, indent=2) + "\n").encode())
+        except OSError as error:
+            raise InputError(
+                f"{path}: the result cannot be written ({error}); make room, then resume={self.folder} evaluates anew."
+            ) from error
         return evaluation
 
     def _weights_digest(self) -> str:

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from ddpg import optimizers
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments import check_registered
+from ddpg.episodes import Nonfinite
 from ddpg.errors import InputError, choices, require
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
@@ -43,6 +44,7 @@ class EnvironmentSettings(_Section):
     id: str
     num_envs: Count
     asynchronous: bool
+    timeout: Annotated[float, Field(gt=0, examples=[60])] | None
     kwargs: Keywords
 
     @model_validator(mode="after")
@@ -89,6 +91,7 @@ class CheckpointSettings(_Section):
     """`checkpoint.*`"""
 
     interval: Interval
+    keep: Count
 
 
 class Settings(_Section):
@@ -104,13 +107,14 @@ class Settings(_Section):
     total_steps: Count
     device: str
     compile: bool
-    threads: Count | None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
     batch_size: Count
     buffer_size: Count
     learning_starts: Annotated[int, Field(ge=0)]
     gradient_steps_per_step: Annotated[float, Field(ge=0)]
     log_interval: Interval
     audit: bool
+    nonfinite: Nonfinite
     evaluation: EvaluationSettings
     checkpoint: CheckpointSettings
 

@@ -1,7 +1,8 @@
 """What a run shows: TensorBoard's curves, charts and table of runs, and a progress bar."""
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -9,12 +10,13 @@ from typing import Any, Self
 
 import yaml
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard._utils import figure_to_image
+from torch.utils.tensorboard.summary import custom_scalars, hparams, image, scalar, text
 from tqdm import tqdm
 
 from ddpg.agent import DDPG
 from ddpg.evaluation import Evaluation
+from ddpg.events import EventFile
 from ddpg.gradient_flow import GradientFlow
 from ddpg.settings import flat
 
@@ -62,12 +64,22 @@ class Telemetry:
         folder: of the run.
         title: what the bar begins with.
         total_steps: environment steps of the whole run.
-        first_step: where this process takes the run up; events beyond it, of a process that broke off, are hidden.
+        first_step: where this process takes the run up.
+        events: size and SHA-256 of the event file then.
         shown: whether there is a bar.
     """
 
-    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0, shown: bool = True) -> None:
-        self._writer = SummaryWriter(folder, purge_step=first_step + 1)
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        total_steps: int,
+        first_step: int = 0,
+        events: tuple[int, str] = (0, ""),
+        shown: bool = True,
+    ) -> None:
+        self.events = EventFile(folder, *events)
+        self._full = False
         bar = tqdm if shown else partial(tqdm, disable=True)  # shown, unless the variable TQDM_DISABLE says otherwise
         self._bar = bar(
             desc=title,
@@ -89,18 +101,18 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._writer.close()
+        self._written(self.events.flush)
 
     def describe(self, settings: Mapping[str, Any]) -> None:
         """The run's settings, as a text and as a row of TensorBoard's HParams; and which curves share a chart."""
-        self._writer.add_text("settings", f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}\n```")
+        self._add(text("settings", f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}\n```"))
         values = {key: "null" if value is None else value for key, value in flat(settings).items()}
         # Without `hparams`' first summary, the experiment: from the runs themselves TensorBoard finds what differs.
-        _, start, self._success = hparams(values, {})
-        self._writer._get_file_writer().add_summary(start)
-        self._writer.add_custom_scalars(
-            {title: {chart: ["Multiline", tags] for chart, tags in charts.items()} for title, charts in _CHARTS.items()}
-        )
+        self._add(hparams(values, {})[1])
+        charts = {
+            title: {chart: ["Multiline", tags] for chart, tags in charts.items()} for title, charts in _CHARTS.items()
+        }
+        self._add(custom_scalars(charts))
 
     def advance(self, count: int) -> None:
         """`count` environment steps are done."""
@@ -126,9 +138,9 @@ class Telemetry:
         """A traced audit of one update: its table on the terminal, table and pictures in TensorBoard."""
         started = time.perf_counter()
         tqdm.write(f"\nAudit of one update, step {step}\n\n{flow}\n")
-        self._writer.add_text("audit", f"```\n{flow}\n```", step)
+        self._add(text("audit", f"```\n{flow}\n```"), step)
         for update in ("update_critic", "update_actor"):
-            self._writer.add_figure(f"audit/{update}", flow.figure(by=update), step)
+            self._add(image(f"audit/{update}", figure_to_image(flow.figure(by=update)), dataformats="CHW"), step)
         self._clock += time.perf_counter() - started
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
@@ -138,7 +150,7 @@ class Telemetry:
     def final_evaluation(self, step: int, evaluation: Evaluation) -> None:
         """The last one, with which the run has succeeded."""
         self._scalars(step, {"eval/final_return": float(evaluation.returns.mean())})
-        self._writer._get_file_writer().add_summary(self._success)
+        self._add(hparams({}, {})[2])
 
     def pause(self, seconds: float) -> None:
         """So much of the time since the last update was no training."""
@@ -154,7 +166,21 @@ class Telemetry:
 
     def _scalars(self, step: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, step)
+            self._add(scalar(tag, value), step)
+
+    def _add(self, summary: Any, step: int = 0) -> None:
+        self._written(lambda: self.events.add(summary, step))
+
+    def _written(self, write: Callable[[], None]) -> None:
+        """Write; if the disk takes nothing, say so the first time: the events wait in memory."""
+        try:
+            write()
+        except OSError as error:
+            if not self._full:
+                tqdm.write(f"{error}: the curves cannot be written; they wait in memory.", file=sys.stderr)
+            self._full = True
+        else:
+            self._full = False
 
     def _show(self, name: str, value: float) -> None:
         self._shown[name] = f"{name} {value:.3g}"

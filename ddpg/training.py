@@ -3,7 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
@@ -11,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from ddpg.checkpoint import surroundings
 from ddpg.compilation import CompilationError
 from ddpg.compiled_agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.environments import make_environment
-from ddpg.errors import InputError
+from ddpg.errors import FaultyEnvironmentError, InputError, Note
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.recording import RecordingError
 from ddpg.replay_buffer import Batch
 from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
+from ddpg.stopping import Stopped, StopRequest, stop_requests
 
 _AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_THREADS says
 
@@ -52,6 +56,7 @@ class Training:
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
+        FaultyEnvironmentError: if an environment cannot be reset.
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
@@ -59,19 +64,37 @@ class Training:
         torch.set_num_threads(
             settings.threads or suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         )
-        self.evaluation_environment = make_environment(settings.env.id, settings.env.kwargs)
+        env = settings.env
+        self.evaluation_environment = make_environment(
+            env.id, env.kwargs, timeout=env.timeout, nonfinite=settings.nonfinite
+        )
         self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
         self.failures: dict[int, Exception] = {}
         """the seeds that had to be given up"""
         self._seconds = 0.0
         self._started = time.perf_counter()
-        self._measure_next = False
         self._compiled = settings.compile
         self._joint = True
         self._choose_code()
 
     def load(self, contents: Sequence[dict[str, Any]]) -> None:
-        """Go on from the content of each run's checkpoint. Raises `InputError` if one is not of its run."""
+        """Go on from the content of each run's checkpoint.
+
+        Raises:
+            InputError: if one is not of its run.
+        """
+        here = surroundings()
+        before = contents[0].get("made_with")
+        before = before if isinstance(before, dict) else {}
+        if differing := [
+            f"{name} {before.get(name)} (now {here[name]})" for name in here if before.get(name) != here[name]
+        ]:
+            warnings.warn(
+                f"The checkpoint was made with {', '.join(differing)}: the run goes on, but not bit for bit as it "
+                "would have.",
+                Note,
+                stacklevel=2,
+            )
         self._seconds = max([run.load(content) for run, content in zip(self.runs, contents, strict=True)])
         self._choose_code()
 
@@ -79,22 +102,31 @@ class Training:
         """Train up to `total_steps`, write checkpoints and results; the final evaluation of each seed.
 
         Raises:
-            DivergedError: if a loss is no longer finite, and of several seeds none is left.
+            Stopped: after a checkpoint, if SIGINT or SIGTERM asked for it.
+            DivergedError: if numbers are no longer finite, and of several seeds none is left.
+            FaultyEnvironmentError: if an environment does not do what it must, likewise.
         """
         self._started = time.perf_counter() - self._seconds
-        with ExitStack() as stack:
+        with stop_requests() as request, ExitStack() as stack:
             for run in self.runs:
                 stack.enter_context(run.open(shown=run is self.runs[0]))
-            while self.step < self.settings.total_steps:
+            while self.step < self.settings.total_steps and request.number is None:
                 self.advance()
+            if any(run.saved_step != self.step for run in self.runs):
+                self._save()
+            if request.number is not None:
+                raise Stopped(request.number)
+            # After the checkpoint: a run that is extended later has no evaluation here.
+            if self.step % self.settings.evaluation.interval:
+                self._each(self._evaluate)
             for run in self.runs:
                 run.telemetry.close_bar()
-            return {run.settings.seed: self._finish(run) for run in self.runs}
+            return {run.settings.seed: self._finish(run, request) for run in self.runs}
 
-    def _finish(self, run: Run) -> Evaluation:
+    def _finish(self, run: Run, request: StopRequest) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
         episodes = tqdm(range(FINAL_EPISODES), desc=f"final evaluation{seed}", unit=" episodes", leave=False)
-        return run.finish(self.evaluation_environment, episodes, self._seconds)
+        return run.finish(self.evaluation_environment, _until(request, episodes), self._seconds)
 
     def close(self) -> None:
         """Close the environments."""
@@ -116,7 +148,6 @@ class Training:
         """One step of every environment, and all that is due after it."""
         before = self.step
         self._each(Run.interact)
-        self._measure_next |= self._due(self.settings.log_interval, before)
         self._learn()
         if self._due(self.settings.evaluation.interval, before):
             started = time.perf_counter()
@@ -124,23 +155,43 @@ class Training:
             for run in self.runs:
                 run.telemetry.pause(time.perf_counter() - started)
         if self._due(self.settings.checkpoint.interval, before):
-            self._seconds = time.perf_counter() - self._started
-            for run in self.runs:
-                run.save(self._seconds)
+            self._save()
+
+    def _save(self) -> None:
+        self._seconds = time.perf_counter() - self._started
+        self._each(self._save_or_say)
+
+    def _save_or_say(self, run: Run) -> None:
+        """Training goes on without a checkpoint, too: the disk may have room again at the next."""
+        try:
+            run.save(self._seconds)
+        except OSError as error:
+            kept = "there is none yet" if run.saved_step is None else f"that of step {run.saved_step} stays"
+            tqdm.write(
+                f"The checkpoint of step {self.step} cannot be written ({error}); {kept}, and the run goes on.",
+                file=sys.stderr,
+            )
 
     def _learn(self) -> None:
         """The gradient steps that are due."""
         due = self._updates_until(self.step)
         while self.updates < due:
             audit = self.settings.audit and self.updates + 1 in (1, self._updates_until(self._last_step))
-            measured = audit or (self._measure_next and self.updates + 1 == due)
-            self._measure_next &= not measured
-            self._update_with({run: run.sample() for run in self.runs}, measured, audit)
+            shown = self.updates + 1 == due and self._due(self.settings.log_interval, self.runs[0].measured_step)
+            self._update_with({run: run.sample() for run in self.runs}, shown, audit)
 
-    def _update_with(self, batches: dict[Run, Batch], measured: bool, audit: bool) -> None:
-        if measured:
-            self._each(lambda run: run.measure(batches[run], audit))
-        self._or_plainly(lambda: self._update([batches[run] for run in self.runs]))
+    def _update_with(self, batches: dict[Run, Batch], shown: bool, audit: bool) -> None:
+        if shown or audit:
+            self._each(lambda run: run.measure(batches[run], shown, audit))
+        measurements: dict[Run, Mapping[str, Tensor]] = {}
+
+        def update() -> None:
+            measurements.update(zip(self.runs, self._update([batches[run] for run in self.runs]), strict=True))
+
+        for run in self.runs:
+            run.remember()
+        self._or_plainly(update)
+        self._each(lambda run: run.check(measurements[run]))
 
     def _updates_until(self, step: int) -> int:
         """How many updates are due by an environment step."""
@@ -152,8 +203,8 @@ class Training:
         return -(-self.settings.total_steps // envs) * envs
 
     def _due(self, interval: int, before: int) -> bool:
-        """Whether the environment steps since `before` completed an interval, or the run."""
-        return self.step // interval > before // interval or self.step >= self.settings.total_steps
+        """Whether the environment steps since `before` completed an interval."""
+        return self.step // interval > before // interval
 
     def _evaluate(self, run: Run) -> None:
         episodes = range(self.settings.evaluation.episodes)
@@ -164,7 +215,7 @@ class Training:
         for run in list(self.runs):
             try:
                 self._or_plainly(partial(do, run))
-            except (DivergedError, InputError) as error:
+            except (DivergedError, FaultyEnvironmentError, InputError) as error:
                 if len(self.runs) == 1:
                     raise
                 self._give_up(run, error)
@@ -196,7 +247,23 @@ class Training:
         for run in self.runs:
             run.policy = CompiledPolicy(run.agent) if self._compiled else None
         if self._joint and len(agents) > 1:
-            self._update: Callable[[Sequence[Batch]], object] = JointUpdate(agents, self._compiled)
+            joint = JointUpdate(agents, self._compiled)
+            self._update: Callable[[Sequence[Batch]], list[Mapping[str, Tensor]]]
+            self._update = lambda batches: _of_each(joint(batches))
         else:
             updates = [CompiledUpdate(agent) if self._compiled else agent.update for agent in agents]
             self._update = lambda batches: [update(batch) for update, batch in zip(updates, batches, strict=True)]
+
+
+def _of_each(measurements: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
+    """The measurements of each agent, of those of all."""
+    rows = zip(*(values.unbind() for values in measurements.values()), strict=True)
+    return [dict(zip(measurements, row, strict=True)) for row in rows]
+
+
+def _until(request: StopRequest, episodes: Iterable[int]) -> Iterator[int]:
+    """The episodes, and after each a look whether to stop."""
+    for episode in episodes:
+        yield episode
+        if request.number is not None:
+            raise Stopped(request.number)

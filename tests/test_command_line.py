@@ -1,8 +1,10 @@
 """The commands as a person types them: what they leave behind, and every mistake answered in a sentence."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,10 @@ from conftest import identical, weights
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from test_training import scalars
 
 from ddpg import DDPG, checkpoint, command_line
+from ddpg.run import Run
 from ddpg.settings import Settings, option_settings, valid_keys
 
 SMALL = [
@@ -57,7 +61,7 @@ def test_train_then_evaluate_repeats_the_number(command, tmp_path):
     assert status == 0, err
     (folder,) = runs(tmp_path)
     assert re.fullmatch(r"runs/Pendulum-v1/detach-requires_grad-online/3/[^/]+", str(folder.relative_to(tmp_path)))
-    assert {path.name.split(".")[0] for path in folder.iterdir()} == {"", "checkpoint", "events", "result"}
+    assert {path.name.split(".")[0] for path in folder.iterdir()} == {"", "checkpoints", "events", "result"}
     summary, hint = out.splitlines()
     mean = json.loads((folder / "result.json").read_text())["mean_return"]
     assert f"mean return {mean:.2f}" in summary
@@ -108,10 +112,13 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
         assert json.loads(Path(f"here/{seed}/result.json").read_text())["environment_steps"] == steps
     assert command("train.py", "resume=here/4", "total_steps=160")[0] == 0
     assert json.loads(Path("here/4/result.json").read_text())["environment_steps"] == 160
+    assert command("train.py", "resume=here", "total_steps=150")[0] == 0  # from 140, where both have a checkpoint
+    for step in (140, 150):
+        Path(f"here/3/checkpoints/{step}.safetensors").rename(f"here/3/checkpoints/{step + 1}.safetensors")
     status, _, err = command("train.py", "resume=here", "total_steps=200")
     assert status == 2
-    assert "do not go on together" in err
-    Path("here/4/checkpoint.pt").unlink()
+    assert "do not go on together, they have no checkpoints of one step" in err
+    shutil.rmtree("here/4/checkpoints")
     status, _, err = command("train.py", "resume=here", "total_steps=200")
     assert status == 2
     assert "here: seed 4 has no checkpoint" in err
@@ -190,7 +197,7 @@ def test_a_checkpoint_does_not_get_a_module_imported(command, tmp_path, monkeypa
     assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
     content = checkpoint.load("here")
     content["settings"]["env"]["id"] = "strange:Pendulum-v1"
-    checkpoint.save("here/checkpoint.pt", content)
+    checkpoint.save("here/checkpoints/120.safetensors", content)
     for program, *arguments in (("evaluate.py", "here"), ("train.py", "resume=here", "total_steps=200")):
         status, _, err = command(program, *arguments)
         assert status == 2
@@ -207,7 +214,7 @@ def test_evaluate_refuses_what_is_no_run(command, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     for arguments, sentence in (
         (["nowhere"], "no such file or folder"),
-        ([tmp_path], "holds no checkpoint.pt"),
+        ([tmp_path], "holds no checkpoint"),
         ([tmp_path, "--episodes", "0"], "--episodes 0: must be 1 or more"),
         ([tmp_path, "--render"], "--render: there is no display"),
     ):
@@ -222,23 +229,29 @@ def test_an_unsound_choice_is_announced(command):
     assert "NoFreeze() is not sound" in err
 
 
-def test_an_interrupted_run_says_how_to_go_on(command, monkeypatch):
-    from ddpg.training import Training
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_finishes_its_step_saves_and_says_how_to_go_on(command, number):
+    """In a step between two checkpoints, whose update, measurement and evaluation are still to come."""
+    interact = Run.interact
 
-    evaluate = Training._evaluate
+    def interrupted(self):
+        interact(self)
+        if self.step == 80:
+            os.kill(os.getpid(), number)
 
-    def interrupt(self, telemetry):
-        evaluate(self, telemetry)
-        if self.step == 120:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Training, "_evaluate", interrupt)
-    arguments = [*SMALL, "hydra.run.dir=here", "checkpoint.interval=50"]
-    status, _, err = command("train.py", *arguments)
-    assert status == 130
-    assert "train.py resume=here goes on" in err
-    monkeypatch.setattr(Training, "_evaluate", evaluate)
+    arguments = [*SMALL, "evaluation.interval=40"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "interact", interrupted)
+        status, _, err = command("train.py", *arguments, "hydra.run.dir=here")
+    assert status == 128 + number
+    assert "Stopped at step 80." in err
+    assert "train.py resume=here goes on from step 80." in err
+    assert checkpoint.steps(Path("here")) == [80]
+    assert command("train.py", *arguments, "hydra.run.dir=whole")[0] == 0
     assert command("train.py", "resume=here")[0] == 0
+    one, other = (json.loads(Path(each, "result.json").read_text()) for each in ("here", "whole"))
+    assert all(one[key] == other[key] for key in ("weights_digest", "returns", "q_bias", "gradient_steps"))
+    assert scalars("here") == scalars("whole")
 
 
 def test_help_is_a_page(command):
@@ -280,7 +293,7 @@ def test_a_run_broken_off_in_its_final_evaluation_can_be_finished(command):
 def test_a_damaged_checkpoint_is_a_sentence(command, damage):
     assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
     content = checkpoint.load("here")
-    checkpoint.save("here/checkpoint.pt", content | damage)
+    checkpoint.save("here/checkpoints/120.safetensors", content | damage)
     for program, *arguments in (("evaluate.py", "here"), ("train.py", "resume=here", "total_steps=200")):
         status, _, err = command(program, *arguments)
         assert status == 2

@@ -7,7 +7,8 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from ddpg import InputError, ReplayBuffer
-from ddpg.environments import Collector, SeededEpisodes, make_environment, make_vector
+from ddpg.environments import Collector, make_environment, make_vector
+from ddpg.episodes import SeededEpisodes
 
 OBSERVATIONS = Box(-np.inf, np.inf, (4,))
 ACTIONS = Box(-1, 1, (1,))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_pat
     with (tmp_path / "log").open("w") as log:
         sweep = subprocess.Popen(train(*arguments, f"hydra.sweep.dir={broken}"), stdout=log, stderr=log)
     end = time.monotonic() + 100
-    while not list(broken.rglob("checkpoint.pt")):
+    while not list(broken.rglob("[1-9]*0.safetensors")):
         assert time.monotonic() < end, (tmp_path / "log").read_text()
         time.sleep(0.02)
     os.kill(sweep.pid, signal.SIGKILL)
@@ -86,7 +87,7 @@ def test_seeds_that_were_broken_off_between_their_checkpoints_start_anew(command
     first = [json.loads((folder / "result.json").read_text())["weights_digest"] for folder in runs(tmp_path)]
     for folder in runs(tmp_path):
         (folder / "result.json").unlink()
-    next(tmp_path.rglob("1/checkpoint.pt")).unlink()
+    shutil.rmtree(next(tmp_path.rglob("1/checkpoints")))
     status, _, err = command(*sweep)
     assert status == 0, err
     assert [json.loads((folder / "result.json").read_text())["weights_digest"] for folder in runs(tmp_path)] == first

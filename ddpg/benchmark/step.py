@@ -1,9 +1,12 @@
 """A training step in pieces: the environment alone, what is around it, and the update; eager and compiled."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import gymnasium
+import torch
+from torch import Tensor
 
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
@@ -49,9 +52,11 @@ def _pieces(options: Options, stack: ExitStack) -> dict[str, Turn]:
     endless = stack.enter_context(EndlessTraining(options, f"log_interval={NEVER}"))
     (run,) = endless.training.runs
 
-    def count(batches: object) -> None:
+    def count(batches: object) -> list[Mapping[str, Tensor]]:
         run.agent.critic_updates += 1
+        return [losses]
 
+    losses = dict.fromkeys(("losses/critic", "losses/actor"), torch.zeros(()))
     endless.training._update = count
     bare = gymnasium.make(options.env, disable_env_checker=True).unwrapped
     bare.reset(seed=0)

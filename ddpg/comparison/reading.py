@@ -14,7 +14,6 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 from tqdm import tqdm
 
-from ddpg import checkpoint
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.errors import InputError, require
 from ddpg.gradient_stop import GradientStop
@@ -22,7 +21,7 @@ from ddpg.run import RESULT_NAME
 from ddpg.settings import flat
 
 # They change nothing that is compared.
-NEUTRAL = ("checkpoint.interval", "audit")
+NEUTRAL = ("checkpoint.interval", "checkpoint.keep", "env.timeout", "audit")
 EVENTS_PREFIX = "events.out.tfevents"
 # What a result has to say to be compared, and of what type.
 _NEEDED = {
@@ -99,7 +98,7 @@ def read(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
 def _run_folders(folder: Path) -> Iterable[Path]:
     for path, below, files in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        if any(name in (RESULT_NAME, checkpoint.FILE_NAME) or name.startswith(EVENTS_PREFIX) for name in files):
+        if any(name == RESULT_NAME or name.startswith(EVENTS_PREFIX) for name in files):
             yield Path(path)
 
 
