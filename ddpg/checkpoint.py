@@ -1,11 +1,13 @@
 """Checkpoints: plain data and tensors in one file of the safetensors format, which holds no code.
 
-The file's metadata carry the plain data as JSON, in which a tensor is named, and a checksum of all of it. In a run's
-folder checkpoints lie in `checkpoints/`, by the environment step: `checkpoints/5000.safetensors`.
+The file's metadata carry the plain data as JSON, and a checksum of all of it. In a run's folder checkpoints lie in
+`checkpoints/`, by the environment step: `checkpoints/5000.safetensors`.
 """
 
+import functools
 import hashlib
 import json
+import operator
 import os
 import platform
 import warnings
@@ -26,7 +28,6 @@ from ddpg.errors import InputError, Note, require
 FOLDER = "checkpoints"
 FORMAT = "2"
 Content = TypeVar("Content")
-_TENSOR = "is the tensor"  # the only key of a mapping that stands for one
 
 
 class DamagedError(InputError):
@@ -42,7 +43,7 @@ def save(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
-    text = json.dumps(_without_tensors({**content, "made_with": surroundings()}, "", tensors))
+    text = json.dumps(_without_tensors({**content, "made_with": surroundings()}, [], tensors))
     metadata = {"format": FORMAT, "content": text, "sha256": _checksum(text, tensors)}
     files.write(path, serialized(tensors, metadata))
 
@@ -140,7 +141,8 @@ def _read(path: Path) -> dict[str, Any]:
         text = metadata["content"]
         if _checksum(text, tensors) != metadata["sha256"]:
             raise DamagedError(f"{damage} (its checksum does not fit); give one that this project wrote.")
-        content = _with_tensors(json.loads(text), tensors)
+        content = json.loads(text)
+        _put_back(tensors, content)
         require("agent" in content, f"{damage} (there is no agent in it).")
     except InputError:
         raise
@@ -160,26 +162,22 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _without_tensors(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
-    """The data with a name in the place of each tensor or array, which go to `tensors`."""
+def _without_tensors(value: Any, place: list[str | int], tensors: dict[str, Tensor]) -> Any:
+    """The data with null in the place of each tensor or array; these go to `tensors`, named by their place."""
     match value:
         case Tensor() | np.ndarray():
             # A clone, without what else may lie in the tensor's memory, another seed's weights for instance.
-            tensors[place] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-            return {_TENSOR: place}
+            tensors[json.dumps(place)] = torch.as_tensor(value).detach().cpu().contiguous().clone()
+            return None
         case Mapping():
-            return {str(key): _without_tensors(each, f"{place}/{key}", tensors) for key, each in value.items()}
+            return {str(key): _without_tensors(each, [*place, str(key)], tensors) for key, each in value.items()}
         case list() | tuple():
-            return [_without_tensors(each, f"{place}/{index}", tensors) for index, each in enumerate(value)]
+            return [_without_tensors(each, [*place, index], tensors) for index, each in enumerate(value)]
     return value
 
 
-def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    match value:
-        case dict() if value.keys() == {_TENSOR}:
-            return tensors[value[_TENSOR]]
-        case dict():
-            return {key: _with_tensors(each, tensors) for key, each in value.items()}
-        case list():
-            return [_with_tensors(each, tensors) for each in value]
-    return value
+def _put_back(tensors: Mapping[str, Tensor], content: Any) -> None:
+    """Each tensor into its place in the data."""
+    for name, tensor in tensors.items():
+        *parents, last = json.loads(name)
+        functools.reduce(operator.getitem, parents, content)[last] = tensor

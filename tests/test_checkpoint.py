@@ -81,8 +81,9 @@ HOSTILE = {
     "content nested deeply": lambda path: ours(DEEP),
     "content without an agent": lambda path: ours("{}"),
     "content that is no mapping": lambda path: ours("[]"),
-    "a tensor that is not there": lambda path: ours(json.dumps({"agent": {checkpoint._TENSOR: "../../etc/passwd"}})),
-    "a tensor by a list": lambda path: ours(json.dumps({"agent": {checkpoint._TENSOR: [1]}})),
+    "a tensor in no place": lambda path: ours('{"agent": {}}', {'["agent", "../../etc", "passwd"]': torch.zeros(1)}),
+    "a tensor in the place of the whole": lambda path: ours('{"agent": {}}', {"[]": torch.zeros(1)}),
+    "a tensor with a name of its own": lambda path: ours('{"agent": {}}', {"__class__": torch.zeros(1)}),
     "a number of 10,000 digits": lambda path: ours('{"agent": ' + "9" * 10_000 + "}"),
     "a wrong checksum": lambda path: ours('{"agent": 1}', checksum="0" * 64),
     "an agent that is a number": lambda path: ours('{"agent": 1}'),
@@ -148,11 +149,11 @@ TENSORS = st.builds(
 @given(content=st.dictionaries(st.text(), PLAIN | TENSORS | st.lists(TENSORS, max_size=3), max_size=5))
 def test_what_is_read_is_what_was_written(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
-    content = {**content, "agent": {"x": np.arange(3.0)}}
-    checkpoint.save(path, content)
+    checkpoint.save(path, {"agent": {"x": np.arange(3.0)}, "any": content})
     found = checkpoint.load(path)
-    assert found.pop("made_with") == checkpoint.surroundings()
-    assert same(found, {**content, "agent": {"x": torch.arange(3, dtype=torch.float64)}})
+    assert found["made_with"] == checkpoint.surroundings()
+    assert same(found["agent"]["x"], torch.arange(3, dtype=torch.float64))
+    assert same(found["any"], content)
 
 
 def same(one, other):
