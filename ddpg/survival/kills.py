@@ -1,0 +1,109 @@
+"""Runs that are killed at random moments, and resumed until they are done: are they the same runs?"""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from ddpg import checkpoint, files
+from ddpg.run import RESULT_NAME
+from ddpg.survival.runs import finish, outcome, start
+
+_COMMON = (
+    "agent.hidden_sizes=[32,32]",
+    "batch_size=32",
+    "learning_starts=200",
+    "log_interval=50",
+    "evaluation.interval=500",
+    "evaluation.episodes=1",
+    "buffer_size=1500",  # overwritten before the end
+    "checkpoint.interval=100",
+    "threads=1",
+)
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    "Pendulum": ("total_steps=4000", "exploration=ornstein_uhlenbeck"),
+    "HalfCheetah-v5": ("env=half_cheetah", "total_steps=2500"),
+    "8 Pendulums": ("env.num_envs=8", "total_steps=4000"),
+    "8 Pendulums, a process each": ("env.num_envs=8", "env.asynchronous=true", "total_steps=4000"),
+    "Ant-v5": ("env=ant", "total_steps=2500"),
+    "LunarLanderContinuous-v3": ("env=lunar_lander", "total_steps=2500"),
+}
+
+
+class Ordeal(NamedTuple):
+    """What one run went through."""
+
+    subject: str
+    kills: int
+    """before it was done"""
+    while_saving: int
+    """of them, with a file half written"""
+    checkpoints: list[int]
+    """the environment step of the newest one at each kill; 0 is none"""
+    differing: list[str]
+    """in what it then differs from the unbroken one; nothing, if it survives"""
+
+
+def ordeals(folder: Path, kills: int, seed: int, subjects: dict[str, tuple[str, ...]] = SUBJECTS) -> Iterator[Ordeal]:
+    """Each subject, killed so many times."""
+    generator = random.Random(seed)
+    with tqdm(total=kills * len(subjects), desc="kills", unit="") as bar:
+        for number, (subject, overrides) in enumerate(subjects.items()):
+            yield _ordeal(subject, (*_COMMON, *overrides), folder / str(number), kills, generator, bar)
+
+
+def _ordeal(
+    subject: str, overrides: tuple[str, ...], folder: Path, kills: int, generator: random.Random, bar: "tqdm[None]"
+) -> Ordeal:
+    arguments = (*overrides, "hydra.run.dir=run")
+    to_start = _until_first_checkpoint(arguments, folder / "first")
+    finish(arguments, folder / "whole")
+    training = json.loads((folder / "whole" / "run" / RESULT_NAME).read_text())["training_seconds"]
+    broken = folder / "broken"
+    done, while_saving, found = 0, 0, []
+    while done < kills:
+        resumable = checkpoint.steps(broken / "run")
+        process = start(["resume=run"] if resumable else arguments, broken)
+        # As early as when nothing is set up yet, as late as lets all kills fall into the training, about.
+        time.sleep(generator.uniform(0, to_start + 4 * training / kills))
+        if generator.random() < 0.4:
+            _wait_for_save(broken / "run", seconds=2)
+        alive = process.is_alive()
+        process.kill()
+        process.join()
+        if not alive and process.exitcode == 0:
+            break
+        while_saving += _half_written(broken / "run")
+        found.append(max(checkpoint.steps(broken / "run"), default=0))
+        done += 1
+        bar.update()
+    bar.update(kills - done)
+    finish(["resume=run"] if checkpoint.steps(broken / "run") else arguments, broken) if done == kills else None
+    one, other = outcome(folder / "whole" / "run"), outcome(broken / "run")
+    return Ordeal(subject, done, while_saving, found, [key for key in one if one[key] != other[key]])
+
+
+def _until_first_checkpoint(arguments: tuple[str, ...], folder: Path) -> float:
+    """Seconds from a process's start on."""
+    finish(["--help"], folder)  # what all processes are forked from has everything imported then
+    started = time.monotonic()
+    process = start(arguments, folder)
+    while process.is_alive() and not checkpoint.steps(folder / "run"):
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    return time.monotonic() - started
+
+
+def _wait_for_save(run: Path, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not _half_written(run) and time.monotonic() < end:
+        pass
+
+
+def _half_written(run: Path) -> bool:
+    return any((run / checkpoint.FOLDER).rglob(f"*{files.UNFINISHED}"))
