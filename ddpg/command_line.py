@@ -306,7 +306,7 @@ def _notes_in_sentences() -> Iterator[None]:
             else:
                 show(message, category, *place, **more)
 
-        warnings.simplefilter("always", Note)
+        warnings.simplefilter("once", Note)
         warnings.showwarning = plainly
         yield
 

@@ -166,6 +166,7 @@ class Collector:
         self._mode = mode
         self._seed = seed
         self._patience = patience
+        self._silent = False  # a process does not answer any more
         self._episodes = np.zeros(vector.num_envs, dtype=int)
         self.observations: np.ndarray = np.array(self._ask(vector.reset)[0])
         self._resetting = np.zeros(vector.num_envs, dtype=bool)
@@ -195,23 +196,20 @@ class Collector:
         return transitions._replace(left_out=_left_out(info) | _left_out(info.get("final_info", {})))
 
     def close(self) -> None:
-        """Close the environments, by force where that takes more than five seconds."""
+        """Close the environments; those in processes of their own by force after five seconds, or at once if one hangs."""
         if not isinstance(self.vector, AsyncVectorEnv):
-            try:
-                self.vector.close()
-            except Exception as error:  # whatever a stranger's environment may raise
-                warnings.warn(
-                    f"an environment could not be closed: {type(error).__name__}: {error}", Note, stacklevel=2
-                )
+            self.vector.close()
             return
         # Not by its own method, which would wait for a process that hangs or has died.
         for pipe in self.vector.parent_pipes:
             with suppress(OSError, AttributeError):
                 pipe.send(("close", None))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + (0 if self._silent else 5)
         for process in self.vector.processes:
             process.join(max(0.0, deadline - time.monotonic()))
         _kill(self.vector.processes)
+        for process in self.vector.processes:
+            process.join()
         self.vector.closed = True
 
     def _step(self, actions: np.ndarray) -> Any:
@@ -227,6 +225,7 @@ class Collector:
         try:
             return call()
         except (EOFError, ConnectionError, multiprocessing.TimeoutError) as error:
+            self._silent = True
             raise FaultyEnvironmentError(self._lost()) from error
         finally:
             gymnasium.logger.min_level = level

@@ -3,6 +3,7 @@
 import numbers
 import signal
 import threading
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from ddpg.errors import FaultyEnvironmentError
+from ddpg.errors import FaultyEnvironmentError, Note
 
 Nonfinite = Literal["stop", "skip", "reset"]
 _GREATEST = float(np.finfo(np.float32).max)  # the replay buffer keeps float32
@@ -83,7 +84,7 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
                 self._finite = observation.copy()
             return observation, float(reward), bool(terminated), bool(truncated), info
         if self._nonfinite == "stop":
-            raise self._fault(f"{bad}; nonfinite=skip leaves such steps out, nonfinite=reset ends the episode")
+            raise self._fault(bad, " nonfinite=skip leaves such steps out, nonfinite=reset ends the episode.")
         return self._without(observation, bad, bool(terminated), bool(truncated), info)
 
     def _without(
@@ -102,11 +103,13 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             with self._limit:
                 return call()
         except _OverTime:
-            mend = "env.timeout=… allows more"
-            raise self._fault(f"no answer within {self._timeout:g} seconds ({mend})") from None
+            raise self._fault(f"no answer within {self._timeout:g} seconds", " env.timeout=… allows more.") from None
         except (Exception, SystemExit) as error:  # whatever a stranger's environment may raise
             reason = str(error).strip().partition("\n")[0]
-            raise self._fault(f"{type(error).__name__}{f' ({reason})' if reason else ''} was raised") from error
+            raise self._fault(
+                f"{type(error).__name__}{f' ({reason})' if reason else ''} was raised",
+                " A step returns observation, reward, terminated, truncated, info." if "to unpack" in reason else "",
+            ) from error
 
     def _unpacked(self, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
         if not isinstance(answer, tuple) or len(answer) != len(names):
@@ -128,8 +131,14 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise self._fault(f"observation of type {array.dtype}; its observation space says {dtype}")
         return array
 
-    def _fault(self, what: str) -> FaultyEnvironmentError:
-        return FaultyEnvironmentError(f"{self._name}: {what}, {self._place()}")
+    def close(self) -> None:
+        try:
+            super().close()
+        except Exception as error:  # whatever a stranger's environment may raise; all is done by now
+            warnings.warn(f"{self._name}: cannot be closed, {type(error).__name__}: {error}.", Note, stacklevel=2)
+
+    def _fault(self, what: str, mend: str = "") -> FaultyEnvironmentError:
+        return FaultyEnvironmentError(f"{self._name}: {what}, {self._place()}{mend}")
 
     def _place(self) -> str:
         if self._step == 0:

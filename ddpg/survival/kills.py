@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -51,13 +51,14 @@ class Ordeal(NamedTuple):
 def ordeals(folder: Path, kills: int, seed: int, subjects: dict[str, tuple[str, ...]] = SUBJECTS) -> Iterator[Ordeal]:
     """Each subject, killed so many times."""
     generator = random.Random(seed)
+    bar: tqdm[Any]
     with tqdm(total=kills * len(subjects), desc="kills", unit="") as bar:
         for number, (subject, overrides) in enumerate(subjects.items()):
             yield _ordeal(subject, (*_COMMON, *overrides), folder / str(number), kills, generator, bar)
 
 
 def _ordeal(
-    subject: str, overrides: tuple[str, ...], folder: Path, kills: int, generator: random.Random, bar: "tqdm[None]"
+    subject: str, overrides: tuple[str, ...], folder: Path, kills: int, generator: random.Random, bar: "tqdm[Any]"
 ) -> Ordeal:
     arguments = (*overrides, "hydra.run.dir=run")
     to_start = _until_first_checkpoint(arguments, folder / "first")
