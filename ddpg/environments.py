@@ -196,7 +196,7 @@ class Collector:
         return transitions._replace(left_out=_left_out(info) | _left_out(info.get("final_info", {})))
 
     def close(self) -> None:
-        """Close the environments; those in processes of their own by force after five seconds, or at once if one hangs."""
+        """Close the environments; processes of their own are ended by force after five seconds, or at once if one hung."""
         if not isinstance(self.vector, AsyncVectorEnv):
             self.vector.close()
             return

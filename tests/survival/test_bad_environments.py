@@ -35,7 +35,7 @@ SAID = {
     "FourValues": r"expected 5, got 4.*in step 1 after.* A step returns observation, reward, terminated, trunc",
     "BareReset": r"an array of shape \(3,\) returned; gymnasium asks for a tuple of observation, info, in reset",
     "NoInfo": rf"info=None \(a NoneType\); it must be a dict, {IN_STEP}",
-    "DiesInItsProcess": r"process of environment 0 died \(exit code 7\) in its episode 1, that of reset\(seed=3831201730\)",
+    "DiesInItsProcess": r"environment 0 died \(exit code 7\) in its episode 1, that of reset\(seed=3831201730\)",
     "KilledInItsProcess": r"environment 0 died \(SIGKILL\) in its episode 1.*environment 1 died \(SIGKILL\)",
 }
 REFUSED = {
