@@ -1,6 +1,7 @@
 """The agent: deep deterministic policy gradient (Lillicrap et al., 2015, arXiv:1509.02971, algorithm 1)."""
 
 import copy
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -16,6 +17,7 @@ from ddpg.critic_freeze import CriticFreeze
 from ddpg.errors import InputError, choices, real, require, whole
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
+from ddpg.memory import physical_memory
 from ddpg.networks import Actor, Critic
 from ddpg.replay_buffer import Batch
 from ddpg.spaces import as_rows, centre_and_half_range, check_spaces, size, space_from_data, space_to_data
@@ -93,6 +95,7 @@ class DDPG:
         self._half_range = centre_and_half_range(action_space)[1]
         self._generator = np.random.default_rng(options["seed"])
 
+        _check_size(observation_space, action_space, options)
         with torch.random.fork_rng(devices=[]):  # the seed decides the weights, and nobody else's random numbers
             torch.manual_seed(options["seed"])
             actor, critic = _networks(observation_space, action_space, options)
@@ -342,6 +345,21 @@ def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
                     f"the checkpoint's {name}.{key} is of shape {found.get(key)}; spaces and options ask for "
                     f"{expected.get(key)}: load it with its own options.",
                 )
+
+
+def _check_size(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> None:
+    """Raise `InputError` if the networks, their targets, gradients and two moments are more than the memory."""
+    try:
+        with torch.device("meta"):
+            networks = _networks(observation_space, action_space, options)
+        gigabytes = 5 * 4 / 1e9 * sum(each.numel() for network in networks for each in network.parameters())
+    except RuntimeError:  # more than PyTorch can count
+        gigabytes = math.inf
+    require(
+        gigabytes < physical_memory() / 1e9,
+        f"hidden_sizes={options['hidden_sizes']}: an agent of this size needs {gigabytes:,.0f} GB, more than this "
+        "machine has; lower it.",
+    )
 
 
 def _networks(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> tuple[Actor, Critic]:

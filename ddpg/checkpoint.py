@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ddpg import files
 from ddpg.errors import InputError, Note, require
+from ddpg.memory import physical_memory
 
 FOLDER = "checkpoints"
 FORMAT = "2"
@@ -119,10 +120,10 @@ def _read(path: Path) -> dict[str, Any]:
         not start.startswith(b"PK"),
         f"{path}: made by torch.save, which this version neither writes nor reads; train anew.",
     )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     size = path.stat().st_size
     require(
-        size < memory, f"{path}: {size / 1e9:.0f} GB, more than this machine's memory; it is no agent's checkpoint."
+        size < physical_memory(),
+        f"{path}: {size / 1e9:.0f} GB, more than this machine's memory; it is no agent's checkpoint.",
     )
     damage = f"{path}: not a checkpoint, or a damaged one"
     try:

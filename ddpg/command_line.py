@@ -197,7 +197,9 @@ def _way_on(training: Training) -> str:
     if run.saved_step is None:
         return "There is no checkpoint yet to go on from."
     folder = run.folder if training.settings.seeds == 1 else run.folder.parent
-    return f"{_program()} resume={shlex.quote(shown(folder))} goes on from step {run.saved_step}."
+    env_id = training.settings.env.id
+    trusted = f" env.id={env_id}" if ":" in env_id else ""  # a checkpoint gets no module imported
+    return f"{_program()} resume={shlex.quote(shown(folder))}{trusted} goes on from step {run.saved_step}."
 
 
 def _hint(training: Training) -> None:
@@ -294,6 +296,9 @@ def _mistakes_in_sentences() -> Iterator[None]:
         sys.exit(_complain(_hydra_sentence(error), status=2))
 
 
+_noted: set[str] = set()  # a run is looked at twice, before Hydra makes its folder and after
+
+
 @contextmanager
 def _notes_in_sentences() -> Iterator[None]:
     """Shows a `Note` without the line of code that it came from."""
@@ -301,12 +306,13 @@ def _notes_in_sentences() -> Iterator[None]:
         show = warnings.showwarning
 
         def plainly(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, Note):
-                print(message, file=sys.stderr)
-            else:
+            if not issubclass(category, Note):
                 show(message, category, *place, **more)
+            elif str(message) not in _noted:
+                print(message, file=sys.stderr)
+                _noted.add(str(message))
 
-        warnings.simplefilter("once", Note)
+        warnings.simplefilter("always", Note)
         warnings.showwarning = plainly
         yield
 

@@ -63,6 +63,10 @@ def make_environment(
 def check_registered(env_id: str) -> None:
     """Raise `InputError` with the nearest name if gymnasium does not know the environment; makes none."""
     module, _, name = env_id.rpartition(":")
+    require(
+        not module or all(part.isidentifier() for part in module.split(".")),
+        f"env.id={env_id}: {module} is no module's name; module:Name-v0 is valid.",
+    )
     try:
         if module:
             importlib.import_module(module)
@@ -196,7 +200,7 @@ class Collector:
         return transitions._replace(left_out=_left_out(info) | _left_out(info.get("final_info", {})))
 
     def close(self) -> None:
-        """Close the environments; processes of their own are ended by force after five seconds, or at once if one hung."""
+        """Close the environments; their processes are killed after five seconds, or at once if one has hung."""
         if not isinstance(self.vector, AsyncVectorEnv):
             self.vector.close()
             return
@@ -253,12 +257,16 @@ class Collector:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the broken-off episodes up again by repeating their actions; warns if the environment differs."""
-        dtype = self.vector.single_action_space.dtype
+        space = self.vector.single_action_space
         require(len(state["progress"]) == self.num_envs, f"the state is not of {self.num_envs} environments.")
         resume = [
-            {"episode": whole("episode", each["episode"], least=0), "actions": np.asarray(each["actions"], dtype)}
+            {"episode": whole("episode", each["episode"], least=0), "actions": np.asarray(each["actions"], space.dtype)}
             for each in state["progress"]
         ]
+        require(
+            all(each["actions"].shape[1:] == space.shape for each in resume),
+            f"actions that are not of shape {space.shape}.",
+        )
         self._episodes[:] = [each["episode"] for each in resume]
         self.observations = np.array(self._ask(lambda: self.vector.reset(options={"resume": resume}))[0])
         if not np.array_equal(self.observations, np.asarray(state["observations"])):

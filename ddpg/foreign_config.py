@@ -66,6 +66,7 @@ def _check_file(path: Path) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             require(depth <= _DEEPEST, f"{path}: nested deeper than {_DEEPEST} levels, which no setting is.")
             require(not isinstance(event, yaml.AliasEvent), f"{path}: YAML aliases (*…) are not read; write it out.")
+            require(getattr(event, "tag", None) is None, f"{path}: YAML tags (!…) are not read; leave it out.")
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: no YAML ({' '.join(str(error).split())[:100]}).") from error
 

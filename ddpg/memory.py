@@ -1,8 +1,14 @@
-"""How much memory a process has needed."""
+"""How much memory there is, and how much a process has needed."""
 
+import os
 import resource
 import sys
 from pathlib import Path
+
+
+def physical_memory() -> int:
+    """Of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def peak_memory() -> float:

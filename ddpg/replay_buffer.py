@@ -151,8 +151,11 @@ class ReplayBuffer:
         Raises:
             InputError: if the batch size is below 1; the sampler, if the buffer is empty.
         """
-        indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64)
-        rows = self._rows.new_empty(batch_size, self.width)
+        try:
+            indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64)
+            rows = self._rows.new_empty(batch_size, self.width)
+        except RuntimeError as error:
+            raise InputError(f"batch_size={batch_size}: more than the memory holds; lower it.") from error
         batch = Batch(*(rows[:, place] for place in self._places))
         # The same memory for NumPy, whose calls are quicker.
         index_array = indices.numpy()

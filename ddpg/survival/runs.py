@@ -64,10 +64,10 @@ def outcome(run: Path) -> dict[str, Any]:
     generators = [training["buffer"]["generator"].tolist(), training["generator"], content["agent"]["generator"]]
     return {
         "weights": result["weights_digest"],
-        "optimizers": _digest([content["agent"]["critic_optimizer"], content["agent"]["actor_optimizer"]]),
+        "optimizers": digest([content["agent"]["critic_optimizer"], content["agent"]["actor_optimizer"]]),
         "buffer": buffer.hexdigest(),
-        "generators": _digest(generators),
-        "environments": _digest(training["collector"]),
+        "generators": digest(generators),
+        "environments": digest(training["collector"]),
         "final evaluation": (result["returns"], result["lengths"], result["q_bias"]),
         "curves": curves(run),
     }
@@ -83,7 +83,9 @@ def curves(run: Path) -> list[tuple[str, int, float]]:
     return points
 
 
-def _digest(values: Any) -> str:
+def digest(values: Any) -> str:
+    """SHA-256 of plain data and tensors."""
+
     def plain(value: Any) -> Any:
         return value.tolist() if hasattr(value, "tolist") else str(value)
 
