@@ -50,7 +50,8 @@ class Choice:
             valid = choices(cls.options, choice)
             raise InputError(f"{cls.kind}={choice!r}: expected a name, or an instance of {cls.__name__}. {valid}")
         name = settings["name"]
-        require(name in cls.options, f"{cls.kind}={name}: no such option; {choices(cls.options, name)}")
+        valid_name = isinstance(name, str) and name in cls.options
+        require(valid_name, f"{cls.kind}={name}: no such option; {choices(cls.options, name)}")
         option: type[Self] = cls.options[name]
         known = option._settings()
         for key in settings.keys() - {"name", *known}:

@@ -1,10 +1,12 @@
 """gymnasium in, transitions out."""
 
+import ctypes
 import difflib
 import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -95,11 +97,8 @@ def make_vector(
 
     def maker(index: int) -> Callable[[], gymnasium.Env[Any, Any]]:
         def make() -> gymnasium.Env[Any, Any]:
-            if (
-                os.getpid() != trainer
-            ):  # which is to finish its step when it is told to stop, and ends its workers itself
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(number, signal.SIG_IGN)
+            if os.getpid() != trainer:
+                _depend_on_trainer()
             environment = make_environment(env_id, kwargs, timeout=timeout, nonfinite=nonfinite)
             return SeededEpisodes(environment, seed, index)
 
@@ -112,6 +111,18 @@ def make_vector(
     vector = AsyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
     finalize(vector, _kill, vector.processes)  # also when Python ends, which would wait for them
     return vector
+
+
+def _depend_on_trainer() -> None:
+    """In an environment's process: end by the trainer's word, or with it, and by nothing else.
+
+    A trainer that is told to stop, as by Ctrl-C, which goes to all processes of a terminal, is to finish its step.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        parent_death_signal = 1  # PR_SET_PDEATHSIG; even an environment that hangs goes when the trainer is killed
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
 
 
 def _kill(processes: Sequence[Any]) -> None:
@@ -259,7 +270,7 @@ class Collector:
         """Take the broken-off episodes up again by repeating their actions; warns if the environment differs."""
         space = self.vector.single_action_space
         require(len(state["progress"]) == self.num_envs, f"the state is not of {self.num_envs} environments.")
-        resume = [
+        resume: list[dict[str, Any]] = [
             {"episode": whole("episode", each["episode"], least=0), "actions": np.asarray(each["actions"], space.dtype)}
             for each in state["progress"]
         ]

@@ -1,10 +1,19 @@
 """Promise 3, row by row against the truth, and promise 4, the seeds."""
 
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from time import monotonic, sleep
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ddpg import InputError, ReplayBuffer
 from ddpg.environments import Collector, make_environment, make_vector
@@ -69,11 +78,25 @@ def truth(index, schedule, steps, reset_takes_a_step):
     return [each for each in lived[:steps] if each is not None]
 
 
+EPISODES = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(schedules=st.lists(EPISODES, min_size=1, max_size=4), mode=st.sampled_from(AutoresetMode), copy=st.booleans())
+def test_the_buffer_holds_what_happened_however_episodes_end(schedules, mode, copy):
+    check_what_the_buffer_holds(schedules, mode, SyncVectorEnv, copy)
+
+
 @pytest.mark.parametrize("copy", [True, False])
 @pytest.mark.parametrize("vector", [SyncVectorEnv, AsyncVectorEnv])
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("schedules", SCHEDULES.values(), ids=SCHEDULES)
 def test_the_buffer_holds_what_happened(schedules, mode, vector, copy):
+    assert check_what_the_buffer_holds(schedules, mode, vector, copy) > 0
+
+
+def check_what_the_buffer_holds(schedules, mode, vector, copy):
+    """Row by row against the truth; how many episodes were cut off."""
     makers = [
         lambda index=index, schedule=schedule: SeededEpisodes(Diary(index, schedule), 0, index)
         for index, schedule in enumerate(schedules)
@@ -90,7 +113,6 @@ def test_the_buffer_holds_what_happened(schedules, mode, vector, copy):
         truncated += seen.truncations.sum()
     environments.close()
     batch = buffer.transitions()
-    assert truncated > 0
     assert set(batch.observations[:, 0].tolist()) == set(range(len(schedules)))
     for index, schedule in enumerate(schedules):
         rows = [row for row in range(len(buffer)) if batch.observations[row, 0] == index]
@@ -105,6 +127,7 @@ def test_the_buffer_holds_what_happened(schedules, mode, vector, copy):
             assert batch.next_observations[row].tolist() == pytest.approx([*next_observation, action])
             assert batch.terminations[row].item() == terminated
             last_action = action
+    return truncated
 
 
 def test_a_vector_environment_that_does_not_say_how_it_resets_is_refused():
@@ -169,3 +192,29 @@ def test_an_episode_that_was_broken_off_is_taken_up_again(asynchronous):
 def test_an_environment_that_cannot_be_had_is_refused(env_id, kwargs, sentence):
     with pytest.raises(InputError, match=sentence):
         make_environment(env_id, kwargs)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end by themselves, and say so")
+def test_an_environments_process_ends_with_its_trainer_whatever_it_does():
+    program = (
+        "import os, signal, time\nfrom ddpg.environments import make_vector\n"
+        "vector = make_vector('Pendulum-v1', {}, 2, 0, asynchronous=True)\nvector.reset()\n"
+        "os.kill(vector.processes[1].pid, signal.SIGSTOP)\n"  # as if it hung
+        "for process in vector.processes:\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
+        "        os.kill(process.pid, number)\n"
+        "time.sleep(0.2)\nassert all(process.is_alive() for process in vector.processes)\n"
+        "print(*(process.pid for process in vector.processes), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr == ""
+    end = monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") and not zombie(pid) for pid in done.stdout.split()):
+        assert monotonic() < end
+        sleep(0.01)
+
+
+def zombie(pid):
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "Z"
+    return True

@@ -11,7 +11,7 @@ import time
 import pytest
 from test_training import small
 
-from ddpg import job
+from ddpg import checkpoint, job
 from ddpg.settings import Settings
 
 
@@ -86,6 +86,8 @@ def test_a_run_ends_with_its_launcher_and_with_its_sweep(tmp_path, killed):
             process.wait()
         until(lambda: not processes_of(tmp_path), seconds=20)
         assert launcher.wait(timeout=20) != 0
+        assert checkpoint.steps(tmp_path)
+        assert "Stopped at step" in (tmp_path / "train.log").read_text()
     finally:
         sweep.kill()
         launcher.kill()

@@ -3,6 +3,9 @@ import pytest
 import torch
 from conftest import ACTIONS, OBSERVATIONS
 from gymnasium.spaces import Box
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ddpg import InputError, ReplayBuffer
 
@@ -119,3 +122,84 @@ def test_what_cannot_be_made_or_sampled_is_refused():
     buffer.add(*transition(1))
     with pytest.raises(InputError, match="batch_size=0"):
         buffer.sample(0)
+
+
+class AgainstAList(RuleBasedStateMachine):
+    """Whatever is done to a buffer, it holds the latest transitions, and samples only those."""
+
+    @initialize(capacity=st.integers(1, 12), seed=st.integers(0, 99))
+    def make(self, capacity, seed):
+        self.buffer = ReplayBuffer(capacity, OBSERVATIONS, ACTIONS, seed=seed)
+        self.capacity = capacity
+        self.all = []
+
+    @rule(count=st.integers(0, 30))
+    def add_several(self, count):
+        if count:
+            self.buffer.add(*transitions(len(self.all), count))
+        self.all += range(len(self.all), len(self.all) + count)
+
+    @rule()
+    def add_one(self):
+        self.buffer.add(*transition(len(self.all)))
+        self.all.append(len(self.all))
+
+    @rule(bad=st.sampled_from([np.nan, np.inf, -np.inf, 1e39]), column=st.sampled_from([0, 1, 2, 3]))
+    def refuse(self, bad, column):
+        broken = list(transition(0))
+        broken[column] = np.full(np.shape(broken[column]), bad)
+        with pytest.raises(InputError, match="not finite"):
+            self.buffer.add(*broken)
+
+    @precondition(lambda self: self.all)
+    @rule(count=st.integers(1, 40))
+    def sample(self, count):
+        batch = self.buffer.sample(count)
+        drawn = (batch.rewards - 100).tolist()
+        assert set(drawn) <= set(self.all[-self.capacity :])
+        assert batch.observations[:, 1].tolist() == drawn
+        assert batch.terminations.tolist() == [number % 3 == 0 for number in drawn]
+
+    @rule(pieces=st.integers(1, 4))
+    def restore(self, pieces):
+        rows = self.buffer.rows(len(self.all) - len(self.buffer), len(self.all))
+        state = self.buffer.state_dict()
+        other = ReplayBuffer(self.capacity, OBSERVATIONS, ACTIONS)
+        other.load_state_dict(state, rows.tensor_split(pieces))
+        self.buffer = other
+
+    @invariant()
+    def holds_the_latest(self):
+        assert len(self.buffer) == min(len(self.all), self.capacity)
+        assert numbers(self.buffer) == self.all[-self.capacity :]
+
+
+AgainstAList.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+test_a_buffer_against_a_list = AgainstAList.TestCase
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 3), max_size=3),
+    dtype=st.sampled_from(["float32", "float64", "uint8", "int16"]),
+    rows=st.integers(1, 5),
+    data=st.data(),
+)
+def test_whatever_is_added_comes_back_as_it_is_in_float32(shape, dtype, rows, data):
+    low, high = (-100, 100) if dtype != "uint8" else (0, 255)
+    space = Box(low, high, tuple(shape), np.dtype(dtype).type)
+    seed = data.draw(st.integers(0, 2**31))
+    space.seed(seed)
+    buffer = ReplayBuffer(rows, space, ACTIONS)
+    observations, following = (np.array([space.sample() for _ in range(rows)]) for _ in range(2))
+    rewards = data.draw(st.lists(st.floats(-1e30, 1e30), min_size=rows, max_size=rows))
+    actions = np.random.default_rng(seed).uniform(ACTIONS.low, ACTIONS.high, (rows, 2))
+    buffer.add(observations, actions, np.array(rewards), following, np.zeros(rows, bool))
+    batch = buffer.transitions()
+    for stored, given_ in (
+        (batch.observations, observations),
+        (batch.next_observations, following),
+        (batch.actions, actions),
+    ):
+        np.testing.assert_array_equal(stored.numpy(), given_.reshape(rows, -1).astype(np.float32))
+    np.testing.assert_array_equal(batch.rewards.numpy(), np.array(rewards, np.float32))

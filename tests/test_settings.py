@@ -1,8 +1,13 @@
+import json
+
 import pytest
-from test_training import small
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from test_training import SMALL, small
 
 from ddpg import InputError
-from ddpg.settings import flat, valid_keys
+from ddpg.settings import Settings, flat, valid_keys
 
 
 @pytest.mark.parametrize(
@@ -73,3 +78,45 @@ def test_flat_settings_go_by_the_keys_of_the_command_line():
         "gradient_stop.scale": 0.5,
         "threads": None,
     }
+
+
+def places(values, prefix=()):
+    """Where in the settings a value stands, sections included."""
+    for key, value in values.items():
+        yield (*prefix, key)
+        if isinstance(value, dict):
+            yield from places(value, (*prefix, key))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@examples(max_examples=600, deadline=None)
+@given(place=st.sampled_from(sorted(places(SMALL))), value=ANYTHING)
+def test_any_value_in_any_place_is_taken_as_it_is_or_refused_in_a_sentence(place, value):
+    values = json.loads(json.dumps(SMALL))
+    *sections, name = place
+    section = values
+    for each in sections:
+        section = section[each]
+    section[name] = value
+    try:
+        settings = Settings.check(values)
+    except InputError:
+        return
+    dumped = settings.model_dump()
+    assert Settings.check(json.loads(json.dumps(dumped))) == settings
+    assert Settings.check(json.loads(json.dumps(dumped))).digest() == settings.digest()
+
+
+@examples(max_examples=200, deadline=None)
+@given(key=st.text(max_size=15), value=ANYTHING)
+def test_a_key_that_there_is_not_is_refused_with_the_nearest_that_there_is(key, value):
+    if key in SMALL:
+        return
+    with pytest.raises(InputError, match="no such setting"):
+        Settings.check({**SMALL, key: value})

@@ -101,6 +101,13 @@ def test_equal_settings_give_equal_runs(tmp_path, changes):
     assert not identical(state(one), state(third))
 
 
+def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
+    one, _ = run(tmp_path / "one", small(env__num_envs=3))
+    other, _ = run(tmp_path / "other", small(env__num_envs=3, env__asynchronous=True))
+    assert identical(state(one), state(other))
+    assert scalars(tmp_path / "one") == scalars(tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
