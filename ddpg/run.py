@@ -78,7 +78,7 @@ class Run:
             env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout, settings.nonfinite
         )
         # A step may hold a reset too; the processes keep to the time limit by themselves where they can.
-        self.collector = Collector(vector, settings.seed, None if env.timeout is None else 2 * env.timeout + 5)
+        self.collector = Collector(vector, settings.seed, None if env.timeout is None else 2 * env.timeout + 1)
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
         assert isinstance(observation_space, Box) and isinstance(action_space, Box)

@@ -74,9 +74,10 @@ def columns_of_one_tensor(batch):
     return Batch(*(part.reshape(tensor.shape) for part, tensor in zip(parts, batch, strict=True)))
 
 
+@pytest.mark.long
 def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    eager = double_agent(gradient_stop=Manual(every=1000), critic_freeze="inputs", optimizer="SGD")
+    eager = double_agent(gradient_stop=Manual(every=1000), critic_freeze="inputs", optimizer="SGD", hidden_sizes=(8,))
     update = CompiledUpdate(copy.deepcopy(eager))
     for seed in range(10):
         batch = columns_of_one_tensor(make_batch(seed=seed, dtype=DOUBLE))
@@ -103,9 +104,10 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     assert compiled.parent.stat().st_mode & 0o077 == 0  # what lies there is run, so nobody else may write there
 
 
+@pytest.mark.long
 def test_compiled_joint_updates_and_policies_equal_eager_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    agents = [double_agent(seed=seed) for seed in range(2)]
+    agents = [double_agent(seed=seed, hidden_sizes=(8,)) for seed in range(2)]
     update = JointUpdate(copy.deepcopy(agents), compiled=True)
     policy = CompiledPolicy(update.agents[1])
     for seed in range(10):
@@ -148,7 +150,7 @@ def agents_of_seeds(**options):
     return [double_agent(seed=seed, **options) for seed in range(3)]
 
 
-def assert_joint_equals_each(tolerance=1e-9, updates=5, **options):
+def assert_joint_equals_each(tolerance=1e-9, updates=3, **options):
     alone, together = agents_of_seeds(**options), agents_of_seeds(**options)
     update = JointUpdate(together)
     for round_ in range(updates):

@@ -182,3 +182,17 @@ def test_only_total_steps_may_change(command, folder, monkeypatch):  # noqa: F81
         assert status == 2
         assert "only total_steps may change" in err or "no such setting" in err
     assert SMALL
+
+
+def test_several_seeds_go_on_from_the_newest_step_that_all_have_or_anew(tmp_path):
+    settings = small(seeds=2, total_steps=100, checkpoint={"interval": 25, "keep": 3})
+    training = Training(settings, tmp_path)
+    training.run()
+    training.close()
+    assert [content["training"]["step"] for content in resume.left_off(tmp_path, settings)] == [100, 100]
+    (tmp_path / "1/checkpoints/100.safetensors").unlink()  # broken off between one's checkpoint and the other's
+    assert [content["training"]["step"] for content in resume.left_off(tmp_path, settings)] == [75, 75]
+    with pytest.raises(InputError, match="holds a run with other settings"):
+        resume.left_off(tmp_path, settings.model_copy(update={"total_steps": 200}))
+    shutil.rmtree(tmp_path / "1/checkpoints")
+    assert resume.left_off(tmp_path, settings) == []

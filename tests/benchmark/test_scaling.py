@@ -15,6 +15,7 @@ def test_times_grow_and_rates_fall():
     assert scaling.Curve("width", "time", False, SECONDS).lines() == {"eager": [32, 64], "compiled": [32]}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("interpreted")
 def test_the_part_draws_what_it_measured(tmp_path, monkeypatch):
     for name, points in (("WIDTHS", (4, 8)), ("BATCHES", (2,)), ("ENVIRONMENTS", (2,)), ("BUFFER_SIZES", (10, 20))):

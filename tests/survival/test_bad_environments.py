@@ -20,7 +20,7 @@ SAID = {
     "ExitsInStep": rf"SystemExit \(3\) was raised, {IN_STEP}",
     "HangsInStep": rf"no answer within 0.5 seconds, {IN_STEP} env\.timeout=… allows more\.",
     "HangsInReset": r"no answer within 0.5 seconds, in reset\(seed=3831201730\)",
-    "HangsForGood": r"the process of environment 0 did not answer within 6 seconds in its episode 1, that of",
+    "HangsForGood": r"the process of environment 0 did not answer within 2 seconds in its episode 1, that of",
     "WrongShape": rf"observation of shape \(2,\); its observation space says \(3,\), {IN_STEP}",
     "WrongShapeAtReset": r"observation of shape \(6,\); its observation space says \(3,\), in reset\(seed=",
     "WrongType": rf"observation of type complex128; its observation space says float32, {IN_STEP}",

@@ -1,25 +1,19 @@
 import pytest
+from test_training import run, scalars, small
 
 from ddpg.survival.runs import finish, outcome
-
-SMALL = (
-    "total_steps=80",
-    "learning_starts=20",
-    "batch_size=8",
-    "agent.hidden_sizes=[8]",
-    "log_interval=10",
-    "threads=1",
-)
 
 
 def test_an_outcome_tells_runs_apart_and_repeats(tmp_path):
     found = []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        finish([*SMALL, f"seed={seed}", "hydra.run.dir=run"], tmp_path / name)
-        found.append(outcome(tmp_path / name / "run"))
+        run(tmp_path / name, small(seed=seed))
+        found.append(outcome(tmp_path / name))
     assert found[0] == found[1]
     assert all(found[0][key] != found[2][key] for key in found[0])
-    assert len(found[0]["curves"]) > 50
+    assert [(step, value) for tag, step, value in found[0]["curves"] if tag == "losses/critic"] == scalars(
+        tmp_path / "one"
+    )["losses/critic"]
 
 
 def test_what_fails_says_what_it_printed(tmp_path):
