@@ -127,6 +127,7 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_broken_off(tmp_path, changes):
     np.testing.assert_array_equal(evaluation.returns, again.returns)
     assert whole.step == resumed.step
     assert whole.agent.critic_updates == resumed.agent.critic_updates
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "resumed")
 
 
 @pytest.mark.parametrize(
