@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from ddpg import checkpoint, files
 from ddpg.run import RESULT_NAME
 from ddpg.survival.runs import finish, outcome, start
 
+_INTERVAL = 100  # steps between checkpoints
 _COMMON = (
     "agent.hidden_sizes=[32,32]",
     "batch_size=32",
@@ -21,7 +23,7 @@ _COMMON = (
     "evaluation.interval=500",
     "evaluation.episodes=1",
     "buffer_size=1500",  # overwritten before the end
-    "checkpoint.interval=100",
+    f"checkpoint.interval={_INTERVAL}",
     "threads=1",
 )
 SUBJECTS: dict[str, tuple[str, ...]] = {
@@ -61,43 +63,41 @@ def _ordeal(
     subject: str, overrides: tuple[str, ...], folder: Path, kills: int, generator: random.Random, bar: "tqdm[Any]"
 ) -> Ordeal:
     arguments = (*overrides, "hydra.run.dir=run")
-    to_start = _until_first_checkpoint(arguments, folder / "first")
     finish(arguments, folder / "whole")
-    training = json.loads((folder / "whole" / "run" / RESULT_NAME).read_text())["training_seconds"]
+    steps = json.loads((folder / "whole" / "run" / RESULT_NAME).read_text())["environment_steps"]
+    pace = max(1, round(1.5 * steps / _INTERVAL / kills))
     broken = folder / "broken"
     done, while_saving, found = 0, 0, []
     while done < kills:
-        resumable = checkpoint.steps(broken / "run")
-        process = start(["resume=run"] if resumable else arguments, broken)
-        # As early as when nothing is set up yet, as late as lets all kills fall into the training, about.
-        time.sleep(generator.uniform(0, to_start + 4 * training / kills))
-        if generator.random() < 0.4:
-            _wait_for_save(broken / "run", seconds=2)
-        alive = process.is_alive()
+        newest = max(checkpoint.steps(broken / "run"), default=0)
+        process = start(["resume=run"] if newest else arguments, broken)
+        if newest == steps or generator.random() < 0.2:
+            time.sleep(generator.uniform(0, 3))  # before the first step, or in the final evaluation
+        else:
+            _wait(process, broken / "run", min(steps, newest + _INTERVAL * generator.randint(1, pace)))
+            if generator.random() < 0.5:
+                _wait_for_save(broken / "run", seconds=2)
+            else:
+                time.sleep(generator.uniform(0, 0.3))
         process.kill()
         process.join()
-        if not alive and process.exitcode == 0:
+        if process.exitcode == 0:
             break
         while_saving += _half_written(broken / "run")
         found.append(max(checkpoint.steps(broken / "run"), default=0))
         done += 1
         bar.update()
     bar.update(kills - done)
-    finish(["resume=run"] if checkpoint.steps(broken / "run") else arguments, broken) if done == kills else None
+    if done == kills:
+        finish(["resume=run"] if checkpoint.steps(broken / "run") else arguments, broken)
     one, other = outcome(folder / "whole" / "run"), outcome(broken / "run")
     return Ordeal(subject, done, while_saving, found, [key for key in one if one[key] != other[key]])
 
 
-def _until_first_checkpoint(arguments: tuple[str, ...], folder: Path) -> float:
-    """Seconds from a process's start on."""
-    finish(["--help"], folder)  # what all processes are forked from has everything imported then
-    started = time.monotonic()
-    process = start(arguments, folder)
-    while process.is_alive() and not checkpoint.steps(folder / "run"):
-        time.sleep(0.01)
-    process.kill()
-    process.join()
-    return time.monotonic() - started
+def _wait(process: BaseProcess, run: Path, step: int) -> None:
+    """Until the run has a checkpoint of that step or a later one."""
+    while process.is_alive() and max(checkpoint.steps(run), default=0) < step:
+        time.sleep(0.005)
 
 
 def _wait_for_save(run: Path, seconds: float) -> None:

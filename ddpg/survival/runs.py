@@ -17,6 +17,8 @@ from ddpg import checkpoint, events
 from ddpg.run import RESULT_NAME
 from ddpg.transition_log import Part, TransitionLog
 
+_QUIETLY = "ignore:resource_tracker"
+
 
 def start(arguments: Sequence[str], folder: Path) -> BaseProcess:
     """`scripts/train.py` with these arguments, in a process of its own that works in the folder.
@@ -24,6 +26,9 @@ def start(arguments: Sequence[str], folder: Path) -> BaseProcess:
     What it prints goes to `train.log` there. The process is forked from one that has everything imported, since a run
     that is killed fifty times starts fifty times.
     """
+    # Semaphores of a process that is killed are cleaned up at the end, which need not be said.
+    if _QUIETLY not in sys.warnoptions:
+        sys.warnoptions.append(_QUIETLY)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ddpg.command_line"])
     folder.mkdir(parents=True, exist_ok=True)
