@@ -280,11 +280,13 @@ class Collector:
         )
         self._episodes[:] = [each["episode"] for each in resume]
         self.observations = np.array(self._ask(lambda: self.vector.reset(options={"resume": resume}))[0])
-        if not np.array_equal(self.observations, np.asarray(state["observations"])):
+        repeated = [each["return"] for each in self._ask(lambda: self.vector.get_attr("progress"))]  # type: ignore[attr-defined]
+        same = np.array_equal(self.observations, np.asarray(state["observations"]))
+        if not same or repeated != [each["return"] for each in state["progress"]]:
             warnings.warn(
-                "The environment does not repeat an episode from its seed and actions: the episode goes on from "
-                "another observation, and from there the run differs from one that was never broken off. Weights, "
-                "replay buffer and random generators are as they were.",
+                "The environment does not repeat an episode from its seed and actions: from here on observations and "
+                "rewards, and so the run, differ from one that was never broken off. Weights, replay buffer and random "
+                "generators are as they were.",
                 Note,
                 stacklevel=2,
             )

@@ -165,19 +165,20 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._index = index
         self._episode = -1
         self._actions: list[np.ndarray] = []
+        self._return = 0.0
 
     @property
     def progress(self) -> dict[str, Any]:
-        """The episode's number, and its actions so far, `(steps, …)`."""
+        """The episode's number, its actions so far, `(steps, …)`, and the sum of its rewards."""
         space = self.action_space
         actions = np.array(self._actions, space.dtype).reshape(-1, *(space.shape or ()))
-        return {"episode": self._episode, "actions": actions}
+        return {"episode": self._episode, "actions": actions, "return": self._return}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         following: dict[str, Any] = {"episode": self._episode + 1, "actions": []}
         resume = (options or {}).get("resume")
         progress = resume[self._index] if resume else following
-        self._episode, self._actions = progress["episode"], []
+        self._episode, self._actions, self._return = progress["episode"], [], 0.0
         observation, info = self.env.reset(seed=episode_seed(self._seed, self._index, self._episode))
         for action in progress["actions"]:
             observation, _, terminated, truncated, info = self.step(action)
@@ -188,6 +189,7 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         self._actions.append(np.array(action))
         observation, reward, terminated, truncated, info = self.env.step(np.array(action))  # may change it in place
+        self._return += float(reward)
         # A copy, since an automatic reset may write the next episode's first observation into the same array.
         return np.array(observation), reward, terminated, truncated, info
 

@@ -38,10 +38,9 @@ class EventFile:
         if size > 0:
             self._take_up(sha256)
         self._waiting = io.BytesIO()
-        self._records = RecordWriter(self._waiting)
         self._flushed = time.monotonic()
         if self.size == 0:
-            self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+            self._begin_anew()
 
     def _take_up(self, sha256: str) -> None:
         there = self._path.exists()
@@ -61,7 +60,17 @@ class EventFile:
                 Note,
                 stacklevel=2,
             )
-            self.size, self._digest = 0, hashlib.sha256()
+            self.size = 0
+
+    def _begin_anew(self) -> None:
+        """A file of nothing but what waits."""
+        waits, self._waiting = self._waiting.getvalue(), io.BytesIO()
+        self.size, self._digest = 0, hashlib.sha256()
+        self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._waiting.write(waits)
+
+    def _record(self, event: Event) -> None:
+        RecordWriter(self._waiting).write(event.SerializeToString())
 
     @property
     def sha256(self) -> str:
@@ -74,13 +83,15 @@ class EventFile:
         Raises:
             OSError: if the file takes nothing; what is to be written waits on.
         """
-        self._records.write(Event(wall_time=time.time(), step=step, summary=summary).SerializeToString())
+        self._record(Event(wall_time=time.time(), step=step, summary=summary))
         if time.monotonic() - self._flushed > _INTERVAL:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits, and bring it to the disk. Raises `OSError` if the file does not take it; it waits on."""
         self._flushed = time.monotonic()
+        if self.size and (not self._path.exists() or self._path.stat().st_size < self.size):
+            self._begin_anew()  # somebody has deleted it
         with open(self._path, "ab") as file:
             file.truncate(self.size)
             file.write(self._waiting.getbuffer())

@@ -64,6 +64,8 @@ class TransitionLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         oldest = buffer.added - len(buffer)
         self.parts = [part for part in self.parts if part.last > oldest]
+        if not all((self._folder / part.name).exists() for part in self.parts):
+            self.parts = []  # somebody has deleted some; the buffer still holds them
         first = self.parts[-1].last if self.parts else oldest
         while first < buffer.added:
             last = min(first + _LARGEST, buffer.added)

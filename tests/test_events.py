@@ -65,3 +65,13 @@ def test_a_damaged_file_is_said_and_kept_aside(tmp_path, damage):
     write(events, [6, 7])
     assert points(tmp_path) == [(6, 6), (7, 7)]
     assert (tmp_path / "damaged_events").exists() == (damage != "missing")
+
+
+def test_a_file_that_somebody_deletes_begins_anew(tmp_path):
+    events = EventFile(tmp_path)
+    write(events, [1, 2])
+    (tmp_path / NAME).unlink()
+    write(events, [3])
+    assert points(tmp_path) == [(3, 3)]
+    write(EventFile(tmp_path, events.size, events.sha256), [4])
+    assert points(tmp_path) == [(3, 3), (4, 4)]

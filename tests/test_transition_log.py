@@ -71,3 +71,15 @@ def test_rows_on_any_place_of_the_ring_come_in_order(tmp_path):
     rows = buffer.rows(4, 8)
     np.testing.assert_array_equal(rows[:, 5] - 100, [4, 5, 6, 7])
     assert rows.dtype == torch.float32
+
+
+def test_parts_that_somebody_deletes_are_written_again(tmp_path):
+    buffer, log = ReplayBuffer(10, OBSERVATIONS, ACTIONS), TransitionLog(tmp_path)
+    for first in (0, 3):
+        buffer.add(*transitions(first, 3))
+        log.write(buffer)
+        for path in tmp_path.rglob("0-3.safetensors"):
+            path.unlink()
+    buffer.add(*transitions(6, 1))
+    log.write(buffer)
+    assert numbers(restored(tmp_path, buffer, log.parts)) == list(range(7))

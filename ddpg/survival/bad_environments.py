@@ -205,6 +205,20 @@ class DoesNotRepeat(WellBehaved):
         return super().reset(seed=time.monotonic_ns() % 2**32)
 
 
+class RemembersEpisodes(WellBehaved):
+    """Its rewards depend on how many episodes came before, which no seed knows."""
+
+    episodes = 0
+
+    def reset(self, **arguments: Any) -> Any:
+        self.episodes += 1
+        return super().reset(**arguments)
+
+    def step(self, action: np.ndarray) -> Any:
+        observation, reward, *others = super().step(action)
+        return observation, reward - self.episodes, *others
+
+
 GALLERY: dict[type[WellBehaved], tuple[str, ...]] = {
     RaisesWhenMade: (),
     RaisesInReset: (),
@@ -233,6 +247,7 @@ GALLERY: dict[type[WellBehaved], tuple[str, ...]] = {
     UnboundedActions: (),
     RaisesWhenClosed: (),
     DoesNotRepeat: (),
+    RemembersEpisodes: (),
 }
 """Each with the overrides that it is shown with."""
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ddpg.benchmark.report import machine
 from ddpg.page import Picture, Prose, Section, Table, show, write
 from ddpg.survival import bad_environments, faults
-from ddpg.survival.bad_environments import GALLERY, env_id
+from ddpg.survival.bad_environments import GALLERY, DoesNotRepeat, RemembersEpisodes, env_id
 from ddpg.survival.kills import SUBJECTS, ordeals
 from ddpg.survival.runs import start
 from ddpg.survival.soak import OVERRIDES, Look, draw, judge, soak
@@ -111,7 +111,7 @@ def _environments(folder: Path, options: argparse.Namespace) -> Section:
         place = folder / environment.__name__
         process = start([f"env.id={env_id(environment)}", *overrides, *small, "checkpoint.interval=20"], place)
         process.join()
-        if environment.__name__ == "DoesNotRepeat":  # which shows when the run goes on
+        if environment in (DoesNotRepeat, RemembersEpisodes):  # which shows when the run goes on
             (place / "train.log").unlink()
             process = start(["resume=run", f"env.id={env_id(environment)}", "total_steps=150"], place)
             process.join()

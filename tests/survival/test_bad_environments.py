@@ -43,7 +43,11 @@ REFUSED = {
     "DiscreteActions": "DDPG takes only a Box as action space",
     "UnboundedActions": "is unbounded",
 }
-NOTED = {"RaisesWhenClosed": "cannot be closed, RuntimeError: closed already", "DoesNotRepeat": "does not repeat"}
+NOTED = {
+    "RaisesWhenClosed": "cannot be closed, RuntimeError: closed already",
+    "DoesNotRepeat": "does not repeat",
+    "RemembersEpisodes": "does not repeat",
+}
 
 
 def settings(environment, overrides=()):
@@ -88,11 +92,12 @@ def test_what_raises_when_it_is_closed_is_noted_and_ends_nothing(tmp_path):
     assert (tmp_path / "result.json").exists()
 
 
-def test_what_does_not_repeat_itself_is_noted_when_the_run_goes_on(tmp_path):
-    whole = settings(bad_environments.DoesNotRepeat)
+@pytest.mark.parametrize("name", ["DoesNotRepeat", "RemembersEpisodes"])
+def test_what_does_not_repeat_itself_is_noted_when_the_run_goes_on(tmp_path, name):
+    whole = settings(getattr(bad_environments, name))
     run(tmp_path, whole)
     content = checkpoint.load(tmp_path)
-    with pytest.warns(Note, match=NOTED["DoesNotRepeat"]):
+    with pytest.warns(Note, match=NOTED[name]):
         resumed, _ = run(tmp_path, whole.model_copy(update={"total_steps": 150}), content)
     assert resumed.step == 150
 
