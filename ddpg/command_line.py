@@ -28,10 +28,10 @@ from ddpg import foreign_config, job, sweep
 from ddpg.agent import DDPG, usable_device
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments import make_environment
-from ddpg.errors import FaultyEnvironmentError, InputError, Note, choices, require
+from ddpg.errors import FaultyEnvironmentError, InputError, Note, choices, require, shown
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
-from ddpg.resume import contents, has_result, kept, left_off, run_content, shown
+from ddpg.resume import contents, has_result, kept, left_off, run_content
 from ddpg.run import DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
 from ddpg.stopping import Stopped

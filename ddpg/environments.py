@@ -17,53 +17,58 @@ from weakref import finalize
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from ddpg.episodes import LEFT_OUT, CheckedEnvironment, Nonfinite, SeededEpisodes, episode_seed
-from ddpg.errors import FaultyEnvironmentError, InputError, Note, require, whole
+from ddpg.errors import FaultyEnvironmentError, InputError, Note, blamed, require, traced, whole
 from ddpg.spaces import check_spaces
 
 
 def make_environment(
-    env_id: str,
+    environment: str | EnvSpec,
     kwargs: Mapping[str, Any],
     render_mode: str | None = None,
     timeout: float | None = None,
     nonfinite: Nonfinite = "stop",
 ) -> CheckedEnvironment:
-    """One environment of the registry, with spaces that DDPG takes, held to gymnasium's interface.
+    """One environment, with spaces that DDPG takes, held to gymnasium's interface.
 
     Args:
-        env_id: as in `gymnasium.make`; `module:Name-v0` imports the module first.
+        environment: its name, as `find_environment` takes it, or what that returns.
         kwargs: keyword arguments of `gymnasium.make`, those of the environment included.
-        render_mode: "human" opens a window.
+        render_mode: "human" opens a window; it goes before one in `kwargs`.
         timeout, nonfinite: as in `CheckedEnvironment`.
 
     Raises:
         InputError: if it is not registered, cannot be made, or has other spaces.
     """
-    check_registered(env_id)
+    spec = find_environment(environment) if isinstance(environment, str) else environment
+    shown = {} if render_mode is None else {"render_mode": render_mode}
     try:
-        shown: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
-        environment = gymnasium.make(env_id, disable_env_checker=True, **shown, **kwargs)
+        made: gymnasium.Env[Any, Any] = gymnasium.make(spec, disable_env_checker=True, **{**kwargs, **shown})
     except gymnasium.error.DependencyNotInstalled as error:
         raise InputError(
-            f"env.id={env_id}: a package that it needs is missing ({error}); pip install -e '.[mujoco,box2d]' "
+            f"env.id={spec.id}: a package that it needs is missing ({error}); pip install -e '.[mujoco,box2d]' "
             "brings those of MuJoCo and Box2D."
         ) from error
     except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
         arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
-        raise InputError(f"env.id={env_id}: cannot be made{arguments}: {error}") from error
+        raise _of_theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
     try:
-        check_spaces(environment.observation_space, environment.action_space)
+        check_spaces(made.observation_space, made.action_space)
     except InputError as error:
-        environment.close()
-        raise InputError(f"env.id={env_id}: {error}") from None
-    return CheckedEnvironment(environment, timeout, nonfinite)
+        made.close()
+        raise InputError(f"env.id={spec.id}: {error}") from None
+    return CheckedEnvironment(made, timeout, nonfinite)
 
 
-def check_registered(env_id: str) -> None:
-    """Raise `InputError` with the nearest name if gymnasium does not know the environment; makes none."""
+def find_environment(env_id: str) -> EnvSpec:
+    """What gymnasium has registered under this name; of `module:Name-v0` the module is imported first. Makes none.
+
+    Raises:
+        InputError: with the nearest name if there is none, or with the line at which the module does not load.
+    """
     module, _, name = env_id.rpartition(":")
     require(
         not module or all(part.isidentifier() for part in module.split(".")),
@@ -72,15 +77,23 @@ def check_registered(env_id: str) -> None:
     try:
         if module:
             importlib.import_module(module)
-        gymnasium.spec(name)
-    except ImportError as error:
-        raise InputError(
-            f"env.id={env_id}: the module {module} cannot be imported ({error}); mind PYTHONPATH."
-        ) from error
+    except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
+        mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
+        raise _of_theirs(f"env.id={env_id}: the module {module} cannot be imported: {blamed(error)}{mend}.", error) from error
+    try:
+        return gymnasium.spec(name)
     except gymnasium.error.Error as error:
         near = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
-        mend = f"did you mean {near[0]}?" if near else "gymnasium.pprint_registry() lists those that there are."
-        raise InputError(f"env.id={env_id}: no such environment is registered; {mend}") from error
+        meant = f"did you mean {near[0]}? " if near else ""
+        yours = f"does {module} register it?" if module else f"If it is yours: env.id=module:{name}."
+        raise InputError(f"env.id={env_id}: no such environment is registered; {meant}{yours}") from error
+
+
+def _of_theirs(sentence: str, error: BaseException) -> InputError:
+    """The mistake that code of the user's own has raised this."""
+    mistake = InputError(sentence)
+    mistake.details = traced(error)
+    return mistake
 
 
 def make_vector(

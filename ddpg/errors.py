@@ -1,17 +1,30 @@
-"""The one error for a user's mistake, and the nearest valid choice that it can name."""
+"""The one error for a user's mistake, the nearest valid choice that it can name, and the line of code to blame."""
 
 import difflib
 import math
 import numbers
+import os
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+# Code that lies elsewhere is a user's own.
+_INSTALLED = (str(Path(__file__).parent), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
 class InputError(ValueError):
     """A value from outside breaks a rule. The message names the value, the rule and the mend."""
 
+    details: str = ""
+    """the traceback, where code of the user's own has raised"""
+
 
 class FaultyEnvironmentError(RuntimeError):
     """An environment does not do what gymnasium asks of it. The message names the episode's seed and what it did."""
+
+    details: str = ""
+    """the traceback, where code of the user's own has raised"""
 
 
 class Note(UserWarning):
@@ -52,3 +65,29 @@ def whole(name: str, value: object, least: int) -> int:
     valid = isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
     require(valid, f"{name}={value}: must be a whole number, {least} or more.")
     return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def blamed(error: BaseException) -> str:
+    """What was raised, and the last line of the user's own code on its way: `IndexError (pop from …) at own.py:12`."""
+    reason = str(error).strip().partition("\n")[0]
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        reason, places = error.msg, [*places, (error.filename or "", error.lineno)]
+    own = [(path, line) for path, line in places if _is_own(path)]
+    place = f" at {shown(own[-1][0])}:{own[-1][1]}" if own else ""
+    return f"{type(error).__name__}{f' ({reason})' if reason else ''}{place}"
+
+
+def _is_own(path: str) -> bool:
+    return not path.startswith("<") and not any(Path(path).absolute().is_relative_to(each) for each in _INSTALLED)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as a person in the working directory would type it."""
+    path = Path(path)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def traced(error: BaseException) -> str:
+    """The whole traceback, as Python prints it."""
+    return "".join(traceback.format_exception(error))

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +166,3 @@ def _result(folder: Path, settings: Settings) -> bool:
         f"hydra.sweep.dir: {folder} holds a run with other settings; move it away, or choose another.",
     )
     return True
-
-
-def shown(folder: Path) -> str:
-    """A folder as a person in the working directory would type it."""
-    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -10,7 +10,6 @@ from pydantic_core import ErrorDetails
 
 from ddpg import optimizers
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.environments import check_registered
 from ddpg.episodes import Nonfinite
 from ddpg.errors import InputError, choices, require
 from ddpg.exploration import Exploration
@@ -46,11 +45,6 @@ class EnvironmentSettings(_Section):
     asynchronous: bool
     timeout: Annotated[float, Field(gt=0, examples=[60])] | None
     kwargs: Keywords
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_registered(self.id)
-        return self
 
 
 class AgentSettings(_Section):

@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from ddpg.agent import usable_device
 from ddpg.environments import make_environment
-from ddpg.errors import InputError, require
+from ddpg.errors import InputError, require, shown
 from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID
-from ddpg.resume import finished, shown
+from ddpg.resume import finished
 from ddpg.settings import Settings
 
 

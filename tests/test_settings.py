@@ -38,7 +38,6 @@ from ddpg.settings import Settings, flat, valid_keys
         ({"seed": 1.5}, "seed=1.5: must be a valid integer"),
         ({"seed": True}, "seed=True: must be a valid integer"),
         ({"gradient_steps_per_step": -1}, "gradient_steps_per_step=-1: must be .*; the nearest valid value is 0"),
-        ({"env__id": "Pendulom-v1"}, r"env\.id=Pendulom-v1: .*did you mean Pendulum-v1"),
         ({"env__num_envs": "8"}, r"env\.num_envs=8: must be a valid integer"),
     ],
     ids=str,

@@ -39,7 +39,7 @@ SAID = {
     "KilledInItsProcess": r"environment 0 died \(SIGKILL\) in its episode 1.*environment 1 died \(SIGKILL\)",
 }
 REFUSED = {
-    "RaisesWhenMade": r"RaisesWhenMade-v0: cannot be made: assets/robot\.xml",
+    "RaisesWhenMade": r"RaisesWhenMade-v0: cannot be made: FileNotFoundError \(assets/robot\.xml",
     "DiscreteActions": "DDPG takes only a Box as action space",
     "UnboundedActions": "is unbounded",
 }
