@@ -27,7 +27,7 @@ from ddpg.errors import InputError, Note, require
 from ddpg.memory import physical_memory
 
 FOLDER = "checkpoints"
-FORMAT = "2"
+FORMAT = "3"
 Content = TypeVar("Content")
 
 

@@ -101,11 +101,14 @@ def evaluate_run() -> None:
         )
         usable_device(arguments.device)
         content = run_content(arguments.run, arguments.env, "--env")
-        env = Settings.check(content["settings"]).env
+        settings = Settings.check(content["settings"])
+        env = settings.env
         agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
         environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None, env.timeout)
         try:
-            evaluation = evaluate(agent, environment, tqdm(range(episodes), unit=" episodes", leave=False))
+            environment.freeze(content["training"]["statistics"])
+            bar = tqdm(range(episodes), unit=" episodes", leave=False)
+            evaluation = evaluate(agent, environment, bar, settings.evaluation.max_episode_steps)
         except FaultyEnvironmentError as error:
             hint = " A window needs a display." if arguments.render else ""
             sys.exit(_complain(f"{error}{hint}", status=1))
@@ -228,8 +231,9 @@ def _notes(settings: Settings) -> Iterator[str]:
     limit = gymnasium.spec(settings.env.id.rpartition(":")[2]).max_episode_steps
     if limit is None and "max_episode_steps" not in settings.env.kwargs:
         yield (
-            f"env.id={settings.env.id}: registered without a time limit; should an episode not end by itself, an "
-            "evaluation would not end either: +env.kwargs.max_episode_steps=1000 sets one."
+            f"env.id={settings.env.id}: registered without a time limit; an evaluation's episode that does not end by "
+            f"itself is cut off after evaluation.max_episode_steps={settings.evaluation.max_episode_steps} steps. "
+            "+env.kwargs.max_episode_steps=1000 sets a limit for the training too."
         )
 
 

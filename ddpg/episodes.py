@@ -12,11 +12,12 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from ddpg.errors import FaultyEnvironmentError, Note
+from ddpg.errors import FaultyEnvironmentError, Note, blamed, line_of, traced
+from ddpg.repetition import OUTSIDE, GlobalRandomness, Statistics, freeze, restore, statistics
 
 Nonfinite = Literal["stop", "skip", "reset"]
 _GREATEST = float(np.finfo(np.float32).max)  # the replay buffer keeps float32
-LEFT_OUT = "left_out"
+LEFT_OUT = "ddpg/left_out"
 """the key in `info` under which a step that is to be left out says why"""
 
 
@@ -26,7 +27,10 @@ def episode_seed(seed: int, index: int, episode: int) -> int:
 
 
 class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Holds an environment to gymnasium's interface.
+    """Holds an environment to gymnasium's interface, and its episodes to what can be repeated.
+
+    What the environment says in `info` ends here: nothing is made of it, and a vector environment would mix it with
+    words of its own. The streams of `random` and `np.random` are its own, begun anew with each seed.
 
     Args:
         environment: with a Box of observations.
@@ -34,7 +38,7 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             with SIGALRM, and cannot end code that never returns to Python.
         nonfinite: what a NaN or an infinity in a step leads to. "stop" raises. "skip" leaves the step out, and goes on
             with the last finite observation until another comes. "reset" leaves it out and ends the episode. Steps to
-            be left out have a reward of 0 and say in `info["left_out"]` why.
+            be left out have a reward of 0 and say in `info[LEFT_OUT]` why.
 
     Raises:
         FaultyEnvironmentError: by `step` and `reset`, if the environment raises or hangs, or returns what it must not.
@@ -54,16 +58,36 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._step = 0
         self._finite: np.ndarray = np.zeros(self._space.shape, self._space.dtype)
         self._substituted = False
+        self._randomness = GlobalRandomness()
+        self._frozen: Statistics | None = None
+
+    @property
+    def statistics(self) -> Statistics:
+        """The running statistics of the wrappers below."""
+        return statistics(self.env)
+
+    @statistics.setter
+    def statistics(self, kept: Statistics) -> None:
+        restore(self.env, kept)
+
+    def freeze(self, kept: Statistics) -> None:
+        """Begin every episode from now on with these statistics, and let them be where the wrappers know how."""
+        freeze(self.env)
+        self._frozen = kept
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._seed, self._step = seed, 0
+        if self._frozen is not None:
+            self.statistics = self._frozen
+        if seed is not None:
+            self._randomness.seed(seed)
         answer = self._answer(lambda: self.env.reset(seed=seed, options=options))
         observation, info = self._unpacked(answer, ("observation", "info"))
         observation = self._checked(observation, info)
         if bad := _nonfinite(observation, "observation"):
             raise self._fault(f"{bad} in the first observation of an episode")
         self._finite, self._substituted = observation.copy(), False
-        return observation, info
+        return observation, {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         self._step += 1
@@ -82,13 +106,13 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         if not bad and not self._substituted:
             if self._nonfinite != "stop":
                 self._finite = observation.copy()
-            return observation, float(reward), bool(terminated), bool(truncated), info
+            return observation, float(reward), bool(terminated), bool(truncated), {}
         if self._nonfinite == "stop":
             raise self._fault(bad, " nonfinite=skip leaves such steps out, nonfinite=reset ends the episode.")
-        return self._without(observation, bad, bool(terminated), bool(truncated), info)
+        return self._without(observation, bad, bool(terminated), bool(truncated))
 
     def _without(
-        self, observation: np.ndarray, bad: str, terminated: bool, truncated: bool, info: dict[str, Any]
+        self, observation: np.ndarray, bad: str, terminated: bool, truncated: bool
     ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """A step that is to be left out: it shows or follows what is not finite."""
         self._substituted = bool(_nonfinite(observation, "observation"))
@@ -96,20 +120,20 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._finite = observation.copy()
         why = f"{self._name}: {bad or 'the observation before was not finite'}, {self._place()}"
         truncated |= self._nonfinite == "reset" and bool(bad)
-        return self._finite.copy(), 0.0, terminated, truncated, {**info, LEFT_OUT: why}
+        return self._finite.copy(), 0.0, terminated, truncated, {LEFT_OUT: why}
 
     def _answer(self, call: Callable[[], Any]) -> Any:
+        self._randomness.enter()
         try:
             with self._limit:
                 return call()
-        except _OverTime:
-            raise self._fault(f"no answer within {self._timeout:g} seconds", " env.timeout=… allows more.") from None
+        except _OverTime as error:
+            late = f"no answer within {self._timeout:g} seconds{line_of(error)}"
+            raise self._fault(late, " env.timeout=… allows more.", error) from None
         except (Exception, SystemExit) as error:  # whatever a stranger's environment may raise
-            reason = str(error).strip().partition("\n")[0]
-            raise self._fault(
-                f"{type(error).__name__}{f' ({reason})' if reason else ''} was raised",
-                " A step returns observation, reward, terminated, truncated, info." if "to unpack" in reason else "",
-            ) from error
+            form = " A step returns observation, reward, terminated, truncated, info."
+            mend = form if "to unpack" in str(error) else ""
+            raise self._fault(f"{blamed(error)} was raised", mend, error) from error
 
     def _unpacked(self, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
         if not isinstance(answer, tuple) or len(answer) != len(names):
@@ -135,10 +159,13 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             super().close()
         except Exception as error:  # whatever a stranger's environment may raise; all is done by now
-            warnings.warn(f"{self._name}: cannot be closed, {type(error).__name__}: {error}.", Note, stacklevel=2)
+            warnings.warn(f"{self._name}: cannot be closed: {blamed(error)}.", Note, stacklevel=2)
+        OUTSIDE.enter()
 
-    def _fault(self, what: str, mend: str = "") -> FaultyEnvironmentError:
-        return FaultyEnvironmentError(f"{self._name}: {what}, {self._place()}{mend}")
+    def _fault(self, what: str, mend: str = "", error: BaseException | None = None) -> FaultyEnvironmentError:
+        fault = FaultyEnvironmentError(f"{self._name}: {what}, {self._place()}{mend}")
+        fault.details = traced(error) if error else ""
+        return fault
 
     def _place(self) -> str:
         if self._step == 0:
@@ -154,30 +181,40 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     episode and repeats its actions.
 
     Args:
-        environment: of any kind.
+        environment: held to gymnasium's interface.
         seed: of the run.
         index: the environment's place in the vector.
     """
 
-    def __init__(self, environment: gymnasium.Env[Any, Any], seed: int, index: int) -> None:
+    def __init__(self, environment: CheckedEnvironment, seed: int, index: int) -> None:
         super().__init__(environment)
+        self._checked = environment
         self._seed = seed
         self._index = index
         self._episode = -1
         self._actions: list[np.ndarray] = []
         self._return = 0.0
+        self._statistics = environment.statistics
 
     @property
     def progress(self) -> dict[str, Any]:
-        """The episode's number, its actions so far, `(steps, …)`, and the sum of its rewards."""
+        """The episode's number, its actions so far, `(steps, …)`, the sum of its rewards; `statistics` before it."""
         space = self.action_space
         actions = np.array(self._actions, space.dtype).reshape(-1, *(space.shape or ()))
-        return {"episode": self._episode, "actions": actions, "return": self._return}
+        return {
+            "episode": self._episode,
+            "actions": actions,
+            "return": self._return,
+            "statistics": self._statistics,
+        }
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         following: dict[str, Any] = {"episode": self._episode + 1, "actions": []}
         resume = (options or {}).get("resume")
         progress = resume[self._index] if resume else following
+        if resume:
+            self._checked.statistics = progress["statistics"]
+        self._statistics = self._checked.statistics
         self._episode, self._actions, self._return = progress["episode"], [], 0.0
         observation, info = self.env.reset(seed=episode_seed(self._seed, self._index, self._episode))
         for action in progress["actions"]:

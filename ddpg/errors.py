@@ -68,14 +68,18 @@ def whole(name: str, value: object, least: int) -> int:
 
 
 def blamed(error: BaseException) -> str:
-    """What was raised, and the last line of the user's own code on its way: `IndexError (pop from …) at own.py:12`."""
-    reason = str(error).strip().partition("\n")[0]
+    """What was raised, and where in the user's own code: `IndexError (pop from empty list) at own.py:12`."""
+    reason = error.msg if isinstance(error, SyntaxError) else str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}{f' ({reason})' if reason else ''}{line_of(error)}"
+
+
+def line_of(error: BaseException) -> str:
+    """` at own.py:12`, the last line of the user's own code on the way of what was raised; nothing if there is none."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
-        reason, places = error.msg, [*places, (error.filename or "", error.lineno)]
+        places.append((error.filename or "<unknown>", error.lineno))
     own = [(path, line) for path, line in places if _is_own(path)]
-    place = f" at {shown(own[-1][0])}:{own[-1][1]}" if own else ""
-    return f"{type(error).__name__}{f' ({reason})' if reason else ''}{place}"
+    return f" at {shown(own[-1][0])}:{own[-1][1]}" if own else ""
 
 
 def _is_own(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Evaluation: what the policy earns without exploration, from fixed starts."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -16,7 +17,7 @@ class Evaluation(NamedTuple):
     """One figure an episode, `(episodes,)` each, in the order of the starts.
 
     `start_values` are the critic's Q(s, μ(s)) at the start, `discounted_returns` what the episode then came to. An
-    episode that a time limit ends is counted up to there.
+    episode that a limit ends is counted up to there.
     """
 
     returns: np.ndarray
@@ -30,13 +31,21 @@ class Evaluation(NamedTuple):
         return float((self.start_values - self.discounted_returns).mean())
 
 
-def evaluate(agent: DDPG, environment: gymnasium.Env[Any, Any], episodes: Iterable[int]) -> Evaluation:
+def evaluate(
+    agent: DDPG,
+    environment: gymnasium.Env[Any, Any],
+    episodes: Iterable[int],
+    max_episode_steps: float = math.inf,
+    heed: Callable[[], None] = lambda: None,
+) -> Evaluation:
     """Deterministic episodes; episode i starts from `environment.reset(seed=10000 + i)`.
 
     Args:
         agent: acts without exploration.
         environment: a single one, not a vector.
         episodes: the numbers of the episodes; a progress bar around them shows how far it is.
+        max_episode_steps: where an episode is cut off that does not end by itself.
+        heed: called before every step; may raise.
     """
     figures = []
     for episode in episodes:
@@ -45,9 +54,10 @@ def evaluate(agent: DDPG, environment: gymnasium.Env[Any, Any], episodes: Iterab
         rewards: list[float] = []
         ended = False
         while not ended:
+            heed()
             observation, reward, terminated, truncated, _ = environment.step(agent.act(observation))
             rewards.append(float(reward))
-            ended = terminated or truncated
+            ended = terminated or truncated or len(rewards) == max_episode_steps
         discounted_return = np.power(agent.discount, np.arange(len(rewards))) @ rewards
         figures.append((sum(rewards), len(rewards), start_value, discounted_return))
     return Evaluation(*map(np.array, zip(*figures, strict=True)))

@@ -5,11 +5,10 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -20,6 +19,7 @@ from ddpg import checkpoint, files, optimizers
 from ddpg.agent import DDPG
 from ddpg.compiled_agent import CompiledPolicy
 from ddpg.environments import Collector, Transitions, make_vector
+from ddpg.episodes import CheckedEnvironment
 from ddpg.errors import FaultyEnvironmentError, InputError, real, require, whole
 from ddpg.evaluation import FIRST_SEED, Evaluation, evaluate
 from ddpg.gradient_flow import GradientFlow
@@ -77,8 +77,7 @@ class Run:
         vector = make_vector(
             env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout, settings.nonfinite
         )
-        # A step may hold a reset too; the processes keep to the time limit by themselves where they can.
-        self.collector = Collector(vector, settings.seed, None if env.timeout is None else 2 * env.timeout + 1)
+        self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
         assert isinstance(observation_space, Box) and isinstance(action_space, Box)
@@ -103,6 +102,8 @@ class Run:
         """environment steps, for numbers that are not finite"""
         self.undone = 0
         """updates, likewise"""
+        self.evaluation_due = False
+        """whether one is to be done before the next step; a stop may have broken it off"""
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs)
 
@@ -280,6 +281,8 @@ class Run:
                 "measured_step": self.measured_step,
                 "left_out": self.left_out,
                 "undone": self.undone,
+                "evaluation_due": self.evaluation_due,
+                "statistics": self.collector.statistics,
                 "events": [self.telemetry.events.size, self.telemetry.events.sha256],
             },
         }
@@ -315,6 +318,7 @@ class Run:
             for name in ("step", "measured_step", "left_out", "undone"):
                 setattr(self, name, whole(name, state[name], least=0))
             self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
+            self.evaluation_due = bool(state["evaluation_due"])
             size, sha256 = state["events"]
             self._events = whole("events", size, least=0), str(sha256)
             seconds = real("seconds", state["seconds"], least=0)
@@ -338,13 +342,25 @@ class Run:
                 f"{key.replace('_', ' ')} is {found}, not {value}; train anew.",
             )
 
-    def finish(self, environment: gymnasium.Env[Any, Any], episodes: Any, seconds: float) -> Evaluation:
-        """The final evaluation, written down as the result; `episodes` may be a progress bar around their numbers.
+    def evaluate(
+        self, environment: CheckedEnvironment, episodes: Iterable[int], heed: Callable[[], None]
+    ) -> Evaluation:
+        """Without exploration, under the statistics that the run's own environments have gathered.
+
+        Args:
+            environment: of the same kind as the run's own.
+            episodes: their numbers; may be a progress bar around them.
+            heed: called before every step; may raise.
+        """
+        environment.freeze(self.collector.statistics)
+        return evaluate(self.agent, environment, episodes, self.settings.evaluation.max_episode_steps, heed)
+
+    def finish(self, evaluation: Evaluation, seconds: float) -> None:
+        """Write the final evaluation down as the result.
 
         Raises:
             InputError: if the result cannot be written.
         """
-        evaluation = evaluate(self.agent, environment, episodes)
         self.telemetry.final_evaluation(self.step, evaluation)
         result = {
             "mean_return": float(evaluation.returns.mean()),
@@ -373,7 +389,6 @@ class Run:
             raise InputError(
                 f"{path}: the result cannot be written ({error}); make room, then resume={self.folder} evaluates anew."
             ) from error
-        return evaluation
 
     def _weights_digest(self) -> str:
         """SHA-256 of the parameters of all four networks: equal if and only if they are, bit for bit."""

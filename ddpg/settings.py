@@ -79,6 +79,7 @@ class EvaluationSettings(_Section):
 
     interval: Interval
     episodes: Count
+    max_episode_steps: Count
 
 
 class CheckpointSettings(_Section):

@@ -14,6 +14,10 @@ def check_spaces(observation_space: gymnasium.Space[Any], action_space: gymnasiu
     """Raise `InputError` unless both are non-empty Boxes and the actions are bounded real numbers."""
     for role, space in (("observation", observation_space), ("action", action_space)):
         require(
+            not type(space).__module__.startswith("gym."),
+            f"{role} space {space}: a space of the old package gym; take it from gymnasium.spaces.",
+        )
+        require(
             isinstance(space, Box),
             f"{role} space {space}: DDPG takes only a Box as {role} space; wrap the environment, or choose another.",
         )
@@ -28,8 +32,10 @@ def check_spaces(observation_space: gymnasium.Space[Any], action_space: gymnasiu
         bounds = np.asarray([action_space.low, action_space.high]).astype(np.float32)
     require(
         bool(np.isfinite(bounds).all()),
-        f"action space {action_space} is unbounded (or too wide for float32); DDPG scales its actions to the bounds: "
-        "give it finite ones, for instance with gymnasium.wrappers.RescaleAction or ClipAction.",
+        f"action space {action_space} is unbounded (or too wide for float32); DDPG scales its actions to the bounds. "
+        "Give the environment finite ones: where it declares its action space, or around it with gymnasium.wrappers."
+        "TransformAction(env, lambda action: action, gymnasium.spaces.Box(-1, 1, env.action_space.shape)). "
+        "gymnasium.wrappers.ClipAction makes any action space unbounded: take that off.",
     )
 
 

@@ -4,8 +4,8 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +20,9 @@ from ddpg.compilation import CompilationError
 from ddpg.compiled_agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.environments import make_environment
 from ddpg.errors import FaultyEnvironmentError, InputError, Note
-from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
+from ddpg.evaluation import FINAL_EPISODES, Evaluation
 from ddpg.recording import RecordingError
+from ddpg.repetition import repeats
 from ddpg.replay_buffer import Batch
 from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
@@ -68,11 +69,13 @@ class Training:
         self.evaluation_environment = make_environment(
             env.id, env.kwargs, timeout=env.timeout, nonfinite=settings.nonfinite
         )
+        self._try_to_repeat()
         self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
         self.failures: dict[int, Exception] = {}
         """the seeds that had to be given up"""
         self._seconds = 0.0
         self._started = time.perf_counter()
+        self._request = StopRequest()
         self._compiled = settings.compile
         self._joint = True
         self._choose_code()
@@ -107,26 +110,48 @@ class Training:
             FaultyEnvironmentError: if an environment does not do what it must, likewise.
         """
         self._started = time.perf_counter() - self._seconds
-        with stop_requests() as request, ExitStack() as stack:
+        with stop_requests() as self._request, ExitStack() as stack:
             for run in self.runs:
                 stack.enter_context(run.open(shown=run is self.runs[0]))
-            while self.step < self.settings.total_steps and request.number is None:
-                self.advance()
-            if any(run.saved_step != self.step for run in self.runs):
-                self._save()
-            if request.number is not None:
-                raise Stopped(request.number)
+            try:
+                self._each(self._evaluate_if_due)  # a stop may have broken it off
+                while self.step < self.settings.total_steps:
+                    self._heed()
+                    self.advance()
+            except Stopped:
+                self._save_unless_saved()
+                raise
+            self._save_unless_saved()
             # After the checkpoint: a run that is extended later has no evaluation here.
             if self.step % self.settings.evaluation.interval:
                 self._each(self._evaluate)
             for run in self.runs:
                 run.telemetry.close_bar()
-            return {run.settings.seed: self._finish(run, request) for run in self.runs}
+            return {run.settings.seed: self._finish(run) for run in self.runs}
 
-    def _finish(self, run: Run, request: StopRequest) -> Evaluation:
+    def _heed(self) -> None:
+        """Raise `Stopped` if a signal has asked for it."""
+        if self._request.number is not None:
+            raise Stopped(self._request.number)
+
+    def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
         episodes = tqdm(range(FINAL_EPISODES), desc=f"final evaluation{seed}", unit=" episodes", leave=False)
-        return run.finish(self.evaluation_environment, _until(request, episodes), self._seconds)
+        evaluation = run.evaluate(self.evaluation_environment, episodes, self._heed)
+        run.finish(evaluation, self._seconds)
+        return evaluation
+
+    def _try_to_repeat(self) -> None:
+        """Say so at the start if an episode cannot be repeated, as evaluations and resumed runs do."""
+        with suppress(FaultyEnvironmentError):  # which is said where it matters
+            if not repeats(self.evaluation_environment):
+                warnings.warn(
+                    f"{self.settings.env.id} does not repeat an episode from the same seed and actions: it keeps "
+                    "something from one episode to the next, or draws random numbers that reset(seed=…) does not "
+                    "begin anew. Neither this command nor its evaluations nor a resumed run will repeat bit for bit.",
+                    Note,
+                    stacklevel=2,
+                )
 
     def close(self) -> None:
         """Close the environments."""
@@ -151,10 +176,16 @@ class Training:
         self._learn()
         if self._due(self.settings.evaluation.interval, before):
             started = time.perf_counter()
-            self._each(self._evaluate)
+            for run in self.runs:
+                run.evaluation_due = True
+            self._each(self._evaluate_if_due)
             for run in self.runs:
                 run.telemetry.pause(time.perf_counter() - started)
         if self._due(self.settings.checkpoint.interval, before):
+            self._save()
+
+    def _save_unless_saved(self) -> None:
+        if any(run.saved_step != self.step for run in self.runs):
             self._save()
 
     def _save(self) -> None:
@@ -206,9 +237,14 @@ class Training:
         """Whether the environment steps since `before` completed an interval."""
         return self.step // interval > before // interval
 
+    def _evaluate_if_due(self, run: Run) -> None:
+        if run.evaluation_due:
+            self._evaluate(run)
+            run.evaluation_due = False
+
     def _evaluate(self, run: Run) -> None:
         episodes = range(self.settings.evaluation.episodes)
-        run.telemetry.evaluation(self.step, evaluate(run.agent, self.evaluation_environment, episodes))
+        run.telemetry.evaluation(self.step, run.evaluate(self.evaluation_environment, episodes, self._heed))
 
     def _each(self, do: Callable[[Run], None]) -> None:
         """Do it for every run. Of several, one that fails is given up, and the others go on."""
@@ -259,11 +295,3 @@ def _of_each(measurements: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
     """The measurements of each agent, of those of all."""
     rows = zip(*(values.unbind() for values in measurements.values()), strict=True)
     return [dict(zip(measurements, row, strict=True)) for row in rows]
-
-
-def _until(request: StopRequest, episodes: Iterable[int]) -> Iterator[int]:
-    """The episodes, and after each a look whether to stop."""
-    for episode in episodes:
-        yield episode
-        if request.number is not None:
-            raise Stopped(request.number)

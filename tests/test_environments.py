@@ -1,5 +1,6 @@
 """Promise 3, row by row against the truth, and promise 4, the seeds."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -14,10 +15,11 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_environments import Walk
 
 from ddpg import InputError, ReplayBuffer
 from ddpg.environments import Collector, make_environment, make_vector
-from ddpg.episodes import SeededEpisodes
+from ddpg.episodes import LEFT_OUT, CheckedEnvironment, SeededEpisodes
 
 OBSERVATIONS = Box(-np.inf, np.inf, (4,))
 ACTIONS = Box(-1, 1, (1,))
@@ -98,7 +100,7 @@ def test_the_buffer_holds_what_happened(schedules, mode, vector, copy):
 def check_what_the_buffer_holds(schedules, mode, vector, copy):
     """Row by row against the truth; how many episodes were cut off."""
     makers = [
-        lambda index=index, schedule=schedule: SeededEpisodes(Diary(index, schedule), 0, index)
+        lambda index=index, schedule=schedule: SeededEpisodes(CheckedEnvironment(Diary(index, schedule)), 0, index)
         for index, schedule in enumerate(schedules)
     ]
     environments = vector(makers, autoreset_mode=mode, copy=copy)
@@ -135,6 +137,46 @@ def test_a_vector_environment_that_does_not_say_how_it_resets_is_refused():
     del environments.metadata["autoreset_mode"]
     with pytest.raises(InputError, match="autoreset_mode None"):
         Collector(environments)
+
+
+class Talks(Walk):
+    """Says all kinds of things in info."""
+
+    def __init__(self, infos):
+        super().__init__()
+        self.infos = itertools.cycle(infos)
+
+    def info(self):
+        return next(self.infos)
+
+
+gymnasium.register("Talks-v0", entry_point=Talks, max_episode_steps=3)
+LAST = np.full(1, -4, np.float32)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize(
+    "infos",
+    [
+        [{"final_obs": LAST, "final_info": {"left_out": 1}, "_final_obs": True}],
+        [{"left_out": 3, LEFT_OUT: "why not", "reset_mask": 1}],
+        [{"contacts": np.zeros(0)}, {"contacts": np.zeros(2)}, {"contacts": None}],
+        [{"state": 0}, {"state": "falling"}, {"state": {"where": LAST}}, {}],
+        [{0: 1, "episode": {"r": "?"}, "_episode": LAST}],
+    ],
+    ids=str,
+)
+def test_what_an_environment_says_in_info_has_no_influence(infos, asynchronous):
+    def seen(infos):
+        collector = Collector(make_vector("Talks-v0", {"infos": infos}, 2, 0, asynchronous))
+        steps = [collector.step(np.full((2, 1), 0.5, np.float32)) for _ in range(8)]
+        collector.close()
+        return steps
+
+    for one, other in zip(seen(infos), seen([{}]), strict=True):
+        assert not one.left_out
+        for ours, theirs in zip(one, other, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

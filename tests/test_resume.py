@@ -153,7 +153,7 @@ def test_other_versions_are_said(folder, monkeypatch):
 
 @pytest.mark.parametrize("end", [120, 137])
 def test_an_extended_run_has_the_curves_of_one_that_was_as_long_from_the_start(folder, tmp_path, end):
-    changes = RUN | {"evaluation": {"interval": 50, "episodes": 1}, "audit": True}
+    changes = RUN | {"evaluation": {"interval": 50, "episodes": 1, "max_episode_steps": 1000}, "audit": True}
     run(tmp_path / "short", small(**changes | {"total_steps": end}))
     assert scalars(tmp_path / "short")["eval/mean_return"][-1][0] == end
     (content,) = resume.contents(tmp_path / "short", "Pendulum-v1")

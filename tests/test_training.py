@@ -1,6 +1,7 @@
 """Promise 4: a run is a function of its config and seed, whether or not it was broken off."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from conftest import identical, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddpg import DDPG, InputError, checkpoint
+from ddpg.environments import make_environment
+from ddpg.errors import Note
 from ddpg.evaluation import evaluate
 from ddpg.recording import RecordingError
 from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
+from ddpg.stopping import Stopped
 from ddpg.telemetry import Telemetry
-from ddpg.training import Training
+from ddpg.training import Training, folders
 
 SMALL = {
     "env": {
@@ -53,7 +57,7 @@ SMALL = {
     "log_interval": 20,
     "audit": False,
     "nonfinite": "stop",
-    "evaluation": {"interval": 100, "episodes": 1},
+    "evaluation": {"interval": 100, "episodes": 1, "max_episode_steps": 1000},
     "checkpoint": {"interval": 1000, "keep": 2},
 }
 
@@ -90,6 +94,11 @@ def state(run):
     return [*weights(*run.agent.modules().values()), *run.buffer.transitions()]
 
 
+def own(name, **changes):
+    """Settings of a run in one of the environments of `own_environments`."""
+    return small(env={**SMALL["env"], "id": f"own_environments:{name}-v0", "kwargs": {}}, **changes)
+
+
 @pytest.mark.parametrize("changes", [{}, {"env__num_envs": 4, "exploration": {"name": "ornstein_uhlenbeck"}}], ids=str)
 def test_equal_settings_give_equal_runs(tmp_path, changes):
     one, evaluation = run(tmp_path / "one", small(**changes))
@@ -106,6 +115,71 @@ def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
     other, _ = run(tmp_path / "other", small(env__num_envs=3, env__asynchronous=True))
     assert identical(state(one), state(other))
     assert scalars(tmp_path / "one") == scalars(tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["Dice", "Normalised"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"env__num_envs": 3}, {"env__num_envs": 2, "env__asynchronous": True}], ids=str
+)
+def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_path, name, changes):
+    whole, evaluation = run(tmp_path / "whole", own(name, **changes))
+    other, again = run(tmp_path / "other", own(name, **changes))
+    run(tmp_path / "resumed", own(name, total_steps=129, **changes))  # in the middle of an episode
+    content = checkpoint.load(tmp_path / "resumed")
+    resumed, resumed_evaluation = run(tmp_path / "resumed", own(name, **changes), content)
+    for each, its_evaluation in ((other, again), (resumed, resumed_evaluation)):
+        assert identical(state(whole), state(each))
+        np.testing.assert_array_equal(evaluation.returns, its_evaluation.returns)
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "resumed")
+    # As evaluate.py does.
+    content = checkpoint.load(tmp_path / "whole")
+    environment = make_environment(f"own_environments:{name}-v0", {})
+    environment.freeze(content["training"]["statistics"])
+    found = evaluate(DDPG.load(tmp_path / "whole"), environment, range(100))
+    np.testing.assert_array_equal(found.returns, evaluation.returns)
+
+
+@pytest.mark.parametrize("name", ["Remembers", "Unseeded"])
+def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_path, name):
+    with pytest.warns(Note, match=f"{name}-v0 does not repeat an episode from the same seed and actions"):
+        Training(own(name), tmp_path).close()
+
+
+@pytest.mark.parametrize("when", [100, 200])  # in an evaluation on the way, in the final one
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_stop_in_the_middle_of_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds):
+    settings = own("Walk", total_steps=200, seeds=seeds)
+    whole = Training(settings, tmp_path / "whole")
+    evaluations = whole.run()
+    whole.close()
+    stopped = Training(settings, tmp_path / "stopped")
+    step = stopped.evaluation_environment.step
+
+    def stop(action):
+        if stopped.step == when:
+            signal.raise_signal(signal.SIGINT)
+            stopped.evaluation_environment.step = step
+        return step(action)
+
+    stopped.evaluation_environment.step = stop
+    with pytest.raises(Stopped):
+        stopped.run()
+    assert stopped.step == when
+    stopped.close()
+    resumed = Training(settings, tmp_path / "stopped")
+    resumed.load([checkpoint.load(folder) for folder in folders(tmp_path / "stopped", settings).values()])
+    again = resumed.run()
+    resumed.close()
+    for seed, evaluation in evaluations.items():
+        np.testing.assert_array_equal(evaluation.returns, again[seed].returns)
+        one, other = (folders(tmp_path / each, settings)[seed] for each in ("whole", "stopped"))
+        assert scalars(one) == scalars(other)
+
+
+def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path):
+    settings = own("Walk", evaluation={"interval": 100, "episodes": 1, "max_episode_steps": 7}, total_steps=60)
+    _, evaluation = run(tmp_path, settings)
+    assert set(evaluation.lengths) == {7}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Environments as people write them, for tests: `own_environments:Dice-v0`."""
+
+import random
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
+
+WORLD = np.random.uniform()  # as the module is loaded
+
+
+class Walk(gymnasium.Env):
+    """A point that is pushed about, and paid for staying near 0."""
+
+    observation_space = Box(-5, 5, (1,), np.float32)
+    action_space = Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def noise(self):
+        return self.np_random.normal()
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = np.full(1, self.noise(), np.float32)
+        return self.x, self.info()
+
+    def step(self, action):
+        self.x = np.clip(self.x + 0.1 * action + 0.05 * self.noise(), -5, 5).astype(np.float32)
+        return self.x, -float(abs(self.x[0])), False, False, self.info()
+
+    def info(self):
+        return {}
+
+
+class Dice(Walk):
+    """Draws from the whole process's generators; a normal number of NumPy's leaves another in reserve."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        self.drift = random.random() + np.random.uniform()
+
+    def noise(self):
+        return random.gauss(0, 1) + np.random.normal() + np.random.normal() * np.random.normal() + 0.1 * self.drift
+
+
+class Remembers(Walk):
+    """Every episode is a little harder than the one before."""
+
+    episodes = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.episodes += 1
+        return super().reset(seed=seed)[0] + self.episodes / 100, {}
+
+
+class Unseeded(Walk):
+    """Has a generator that no seed reaches."""
+
+    generator = np.random.default_rng()
+
+    def noise(self):
+        return self.generator.normal()
+
+
+class Own(gymnasium.ObservationWrapper):
+    """Moments under the names that everybody gives them, on the wrapper itself; no switch to freeze them."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.mean, self.var, self.count = np.zeros(1), np.ones(1), 1
+
+    def observation(self, observation):
+        self.count += 1
+        self.mean = self.mean + (observation - self.mean) / self.count
+        return (observation - self.mean).astype(np.float32)
+
+
+def normalised(**kwargs):
+    return NormalizeReward(NormalizeObservation(Walk(**kwargs)))
+
+
+def centred(**kwargs):
+    return Own(Walk(**kwargs))
+
+
+for name, entry_point in {
+    "Walk": Walk,
+    "Dice": Dice,
+    "Remembers": Remembers,
+    "Unseeded": Unseeded,
+    "Normalised": normalised,
+    "Centred": centred,
+}.items():
+    gymnasium.register(f"{name}-v0", entry_point=entry_point, max_episode_steps=20)
+gymnasium.register("Endless-v0", entry_point=Walk)
