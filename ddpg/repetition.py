@@ -172,4 +172,4 @@ def _is_number(value: object) -> bool:
 def _copied(value: Any) -> Any:
     """A plain number as it is; NumPy's, or a tensor that a checkpoint made of them, as an array."""
     # Plain ones stay plain: beside them float32 stays float32.
-    return value if isinstance(value, float | int) and not isinstance(value, np.number) else np.array(value)
+    return value if isinstance(value, float | int) and not isinstance(value, np.number) else np.asarray(value).copy()

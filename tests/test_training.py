@@ -94,6 +94,12 @@ def state(run):
     return [*weights(*run.agent.modules().values()), *run.buffer.transitions()]
 
 
+@pytest.fixture
+def few_episodes(monkeypatch):
+    """In the final evaluation."""
+    monkeypatch.setattr("ddpg.training.FINAL_EPISODES", 5)
+
+
 def own(name, **changes):
     """Settings of a run in one of the environments of `own_environments`."""
     return small(env={**SMALL["env"], "id": f"own_environments:{name}-v0", "kwargs": {}}, **changes)
@@ -121,7 +127,7 @@ def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
 @pytest.mark.parametrize(
     "changes", [{}, {"env__num_envs": 3}, {"env__num_envs": 2, "env__asynchronous": True}], ids=str
 )
-def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_path, name, changes):
+def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_path, name, changes, few_episodes):
     whole, evaluation = run(tmp_path / "whole", own(name, **changes))
     other, again = run(tmp_path / "other", own(name, **changes))
     run(tmp_path / "resumed", own(name, total_steps=129, **changes))  # in the middle of an episode
@@ -135,7 +141,7 @@ def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_pa
     content = checkpoint.load(tmp_path / "whole")
     environment = make_environment(f"own_environments:{name}-v0", {})
     environment.freeze(content["training"]["statistics"])
-    found = evaluate(DDPG.load(tmp_path / "whole"), environment, range(100))
+    found = evaluate(DDPG.load(tmp_path / "whole"), environment, range(5))
     np.testing.assert_array_equal(found.returns, evaluation.returns)
 
 
@@ -145,9 +151,8 @@ def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_pa
         Training(own(name), tmp_path).close()
 
 
-@pytest.mark.parametrize("when", [100, 200])  # in an evaluation on the way, in the final one
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_a_stop_in_the_middle_of_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds):
+@pytest.mark.parametrize(("when", "seeds"), [(100, 1), (200, 1), (100, 2)])  # on the way; in the final one
+def test_a_stop_in_the_middle_of_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds, few_episodes):
     settings = own("Walk", total_steps=200, seeds=seeds)
     whole = Training(settings, tmp_path / "whole")
     evaluations = whole.run()
@@ -176,7 +181,7 @@ def test_a_stop_in_the_middle_of_an_evaluation_is_seen_and_the_run_goes_on_from_
         assert scalars(one) == scalars(other)
 
 
-def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path):
+def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path, few_episodes):
     settings = own("Walk", evaluation={"interval": 100, "episodes": 1, "max_episode_steps": 7}, total_steps=60)
     _, evaluation = run(tmp_path, settings)
     assert set(evaluation.lengths) == {7}
