@@ -22,7 +22,6 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from tqdm import tqdm
 
 from ddpg import foreign_config, job, sweep
 from ddpg.agent import DDPG, usable_device
@@ -31,6 +30,7 @@ from ddpg.environments import make_environment
 from ddpg.errors import FaultyEnvironmentError, InputError, Note, choices, require, shown
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
+from ddpg.progress import fleeting
 from ddpg.resume import contents, has_result, kept, left_off, run_content
 from ddpg.run import DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
@@ -105,7 +105,7 @@ def evaluate_run() -> None:
         agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
         environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None, env.timeout)
         try:
-            evaluation = evaluate(agent, environment, tqdm(range(episodes), unit=" episodes", leave=False))
+            evaluation = evaluate(agent, environment, fleeting(range(episodes), "evaluation", " episodes"))
         except FaultyEnvironmentError as error:
             hint = " A window needs a display." if arguments.render else ""
             sys.exit(_complain(f"{error}{hint}", status=1))

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +17,7 @@ from ddpg.agent import DDPG
 from ddpg.evaluation import Evaluation
 from ddpg.events import EventFile
 from ddpg.gradient_flow import GradientFlow
+from ddpg.progress import Bar
 from ddpg.settings import flat
 
 # The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
@@ -80,17 +80,15 @@ class Telemetry:
     ) -> None:
         self.events = EventFile(folder, *events)
         self._full = False
-        bar = tqdm if shown else partial(tqdm, disable=True)  # shown, unless the variable TQDM_DISABLE says otherwise
-        self._bar = bar(
-            desc=title,
+        parts = {"steps": "{n_fmt}/{total_fmt}", "left": "{remaining} left", "speed": "{rate_noinv_fmt}"}
+        self._bar = Bar(
+            title,
+            parts | {"return": "", "critic": "", "actor": ""},
+            shown,
             total=total_steps,
             initial=first_step,
             unit="",
-            dynamic_ncols=True,
-            # At 80 columns the bar gives way to the numbers.
-            bar_format="{desc} {bar} {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
         )
-        self._shown: dict[str, str] = {}
         self._clock = time.perf_counter()
         self._clock_step = first_step
 
@@ -183,5 +181,4 @@ class Telemetry:
             self._full = False
 
     def _show(self, name: str, value: float) -> None:
-        self._shown[name] = f"{name} {value:.3g}"
-        self._bar.set_postfix_str(" ".join(self._shown.values()), refresh=False)
+        self._bar.parts[name] = f"{name} {value:.3g}"

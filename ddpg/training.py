@@ -21,6 +21,7 @@ from ddpg.compiled_agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.environments import make_environment
 from ddpg.errors import FaultyEnvironmentError, InputError, Note
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
+from ddpg.progress import fleeting
 from ddpg.recording import RecordingError
 from ddpg.replay_buffer import Batch
 from ddpg.run import DivergedError, Run
@@ -125,7 +126,7 @@ class Training:
 
     def _finish(self, run: Run, request: StopRequest) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
-        episodes = tqdm(range(FINAL_EPISODES), desc=f"final evaluation{seed}", unit=" episodes", leave=False)
+        episodes = fleeting(range(FINAL_EPISODES), f"final evaluation{seed}", " episodes")
         return run.finish(self.evaluation_environment, _until(request, episodes), self._seconds)
 
     def close(self) -> None:
