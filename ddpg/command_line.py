@@ -54,6 +54,12 @@ def _seeds_name(first: object, count: object) -> str:
     return str(first)
 
 
+def _strategy_name(stop: object, freeze: object, bootstrap_actor: object) -> str:
+    """A folder's name, which TensorBoard shows the beginning of: the usual freeze goes without saying."""
+    return "-".join(map(str, [stop, *([freeze] if freeze != "requires_grad" else []), bootstrap_actor]))
+
+
+OmegaConf.register_new_resolver("strategy", _strategy_name, replace=True)
 OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
 
 

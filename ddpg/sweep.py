@@ -79,7 +79,7 @@ class Sweep:
         self._done = threading.Event()
         parts = {"steps": "{n_fmt}/{total_fmt} steps", "failed": "", "done": "", "running": ""}
         self._bar = Bar(
-            f"{len(jobs)} runs",
+            f"{len(jobs)} run{'s' * (len(jobs) > 1)}",
             parts | {"left": "{remaining} left", "elapsed": "{elapsed} so far"},
             total=sum(job.steps for job in self._open),
             unit="",

@@ -30,9 +30,9 @@ _CHARTS = {
         "evaluations": ["eval/mean_return"],
         "training episodes": ["rollout/episode_return"],
     },
-    "leaks: the gradient that a step applied": {
-        "the critic's loss to the actors": ["gradient_flow/critic_loss_to_(target_)?actor"],
-        "the actor's loss to the critic": ["gradient_flow/actor_loss_to_critic"],
+    "leaks: the gradient that a step applied to the other network (empty: to none)": {
+        "the critic's loss to the actors": ["leaks/critic_loss_to_(target_)?actor"],
+        "the actor's loss to the critic": ["leaks/actor_loss_to_critic"],
     },
     "what a leak does to the values": {
         "mean Q": ["values/q_mean"],
@@ -40,6 +40,9 @@ _CHARTS = {
         "from actor to target actor": ["values/target_actor_gap"],
     },
 }
+
+# What a step applies to another network than the loss's own.
+_LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
 
 _LOSSES = {DDPG.update_critic.__name__: "critic_loss", DDPG.update_actor.__name__: "actor_loss"}
 
@@ -126,7 +129,10 @@ class Telemetry:
         numbers = {tag: float(value) for tag, value in measurements.items()}
         seconds = time.perf_counter() - self._clock
         speed = {"time/steps_per_second": (step - self._clock_step) / seconds} if step > self._clock_step else {}
-        self._scalars(step, numbers | speed)
+        # Curves of their own: among the zeros of sound runs TensorBoard takes a leak for outliers, and cuts it off.
+        flows = {f"leaks/{leak}": numbers.get(f"gradient_flow/{leak}", 0.0) for leak in _LEAKS}
+        leaks = {tag: norm for tag, norm in flows.items() if norm != 0}
+        self._scalars(step, numbers | leaks | speed)
         self._show("critic", numbers["losses/critic"])
         self._show("actor", numbers["losses/actor"])
         self._clock, self._clock_step = time.perf_counter(), step

@@ -66,16 +66,15 @@ def test_without_a_terminal_there_is_a_line_every_half_minute_the_first_and_the_
     assert all(re.fullmatch(r"Pendulum-v1 \d+/1000", each) for each in between)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_the_log_of_a_training_is_a_few_lines(command, seeds):  # noqa: F811
-    status, out, err = command("train.py", *SMALL, f"seeds={seeds}")
+def test_the_log_of_a_training_is_a_few_lines(command):  # noqa: F811
+    status, out, err = command("train.py", *SMALL)
     assert status == 0, err
     first, *between, last = err.splitlines()
     assert first == "Pendulum-v1 0/120, ? left, ?/s"
     assert last.startswith("Pendulum-v1 120/120, 00:00 left, ")
     assert len(between) <= 10  # none, unless the machine stands still for minutes
     assert "\r" not in err
-    assert len(out.splitlines()) == seeds + 1
+    assert len(out.splitlines()) == 2
 
 
 @pytest.mark.parametrize("disable", [True, False])
