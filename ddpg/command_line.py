@@ -22,7 +22,6 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from tqdm import tqdm
 
 from ddpg import foreign_config, job, sweep
 from ddpg.agent import DDPG, usable_device
@@ -31,6 +30,7 @@ from ddpg.environments import make_environment
 from ddpg.errors import FaultyEnvironmentError, InputError, Note, choices, require, shown
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
+from ddpg.progress import fleeting
 from ddpg.resume import contents, has_result, kept, left_off, run_content
 from ddpg.run import DivergedError
 from ddpg.settings import Settings, option_settings, valid_keys
@@ -54,6 +54,12 @@ def _seeds_name(first: object, count: object) -> str:
     return str(first)
 
 
+def _strategy_name(stop: object, freeze: object, bootstrap_actor: object) -> str:
+    """A folder's name, which TensorBoard shows the beginning of: the usual freeze goes without saying."""
+    return "-".join(map(str, [stop, *([freeze] if freeze != "requires_grad" else []), bootstrap_actor]))
+
+
+OmegaConf.register_new_resolver("strategy", _strategy_name, replace=True)
 OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
 
 
@@ -107,7 +113,7 @@ def evaluate_run() -> None:
         environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None, env.timeout)
         try:
             environment.freeze(content["training"]["statistics"])
-            bar = tqdm(range(episodes), unit=" episodes", leave=False)
+            bar = fleeting(range(episodes), "evaluation", " episodes")
             evaluation = evaluate(agent, environment, bar, settings.evaluation.max_episode_steps)
         except FaultyEnvironmentError as error:
             hint = " A window needs a display." if arguments.render else ""

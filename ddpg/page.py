@@ -12,7 +12,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markdown import Markdown
-from tqdm import tqdm
+
+from ddpg.progress import fleeting
 
 WIDTH = 80
 MEASURED = "≈"
@@ -108,7 +109,7 @@ def write(name: str, title: str, sections: Sequence[Section], folder: Path) -> l
     """Write the pictures, `<name>.md` and `<name>.html`, which needs no other file and no network."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [picture for section in sections for picture in section.pictures()]
-    for picture in tqdm(pictures, desc="drawing", unit=" pictures", leave=False):
+    for picture in fleeting(pictures, "drawing", " pictures"):
         save(picture.draw(), folder / picture.name)
     text = "\n\n".join([f"# {title}", *(section.markdown() for section in sections)]) + "\n"
     page, web_page = folder / f"{name}.md", folder / f"{name}.html"

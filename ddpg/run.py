@@ -109,8 +109,9 @@ class Run:
 
     def open(self, shown: bool) -> Telemetry:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
+        name = self.settings.env.id.rpartition(":")[2]  # without the module
         total_steps = self.settings.total_steps
-        self.telemetry = Telemetry(self.folder, self.settings.env.id, total_steps, self.step, self._events, shown)
+        self.telemetry = Telemetry(self.folder, name, total_steps, self.step, self._events, shown)
         if self.telemetry.events.size == 0 or self._extended:
             self.telemetry.describe(self.settings.model_dump())
         return self.telemetry

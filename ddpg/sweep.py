@@ -15,12 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from tqdm import tqdm
 
 from ddpg.agent import usable_device
 from ddpg.environments import make_environment
 from ddpg.errors import InputError, require, shown
 from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID
+from ddpg.progress import Bar
 from ddpg.resume import finished
 from ddpg.settings import Settings
 
@@ -77,15 +77,13 @@ class Sweep:
             for name in (FAILURE_NAME, PROGRESS_NAME):
                 (job.folder / name).unlink(missing_ok=True)
         self._done = threading.Event()
-        steps = sum(job.steps for job in self._open)
-        self._bar = tqdm(
-            desc=f"{len(self._open)} of {len(jobs)} runs to do",
-            total=steps,
+        parts = {"steps": "{n_fmt}/{total_fmt} steps", "failed": "", "done": "", "running": ""}
+        self._bar = Bar(
+            f"{len(jobs)} run{'s' * (len(jobs) > 1)}",
+            parts | {"left": "{remaining} left", "elapsed": "{elapsed} so far"},
+            total=sum(job.steps for job in self._open),
             unit="",
             unit_scale=True,
-            dynamic_ncols=True,
-            mininterval=0.1 if sys.stderr.isatty() else 30,  # in a file every state stays
-            bar_format="{desc} {bar} {n_fmt}/{total_fmt} steps {elapsed}, {remaining} left{postfix}",
         )
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -110,9 +108,12 @@ class Sweep:
         ended = {job for job in self._open if job.finished()}
         failed = sum(job.failure() is not None for job in self._open)
         steps = [job.steps_done() for job in self._open if job not in ended]
-        running = sum(done > 0 for done in steps)
         self._bar.n = sum(job.steps for job in ended) + sum(steps)
-        self._bar.set_postfix_str(f"{running} running, {len(ended)} done, {failed} failed", refresh=False)
+        self._bar.parts |= {
+            "failed": f"{failed} failed" if failed else "",
+            "done": f"{len(self.jobs) - len(self._open) + len(ended)} done",
+            "running": f"{sum(done > 0 for done in steps)} running",
+        }
         self._bar.update(0)
 
 

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +17,7 @@ from ddpg.agent import DDPG
 from ddpg.evaluation import Evaluation
 from ddpg.events import EventFile
 from ddpg.gradient_flow import GradientFlow
+from ddpg.progress import Bar
 from ddpg.settings import flat
 
 # The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
@@ -30,9 +30,9 @@ _CHARTS = {
         "evaluations": ["eval/mean_return"],
         "training episodes": ["rollout/episode_return"],
     },
-    "leaks: the gradient that a step applied": {
-        "the critic's loss to the actors": ["gradient_flow/critic_loss_to_(target_)?actor"],
-        "the actor's loss to the critic": ["gradient_flow/actor_loss_to_critic"],
+    "leaks: the gradient that a step applied to the other network (empty: to none)": {
+        "the critic's loss to the actors": ["leaks/critic_loss_to_(target_)?actor"],
+        "the actor's loss to the critic": ["leaks/actor_loss_to_critic"],
     },
     "what a leak does to the values": {
         "mean Q": ["values/q_mean"],
@@ -40,6 +40,9 @@ _CHARTS = {
         "from actor to target actor": ["values/target_actor_gap"],
     },
 }
+
+# What a step applies to another network than the loss's own.
+_LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
 
 _LOSSES = {DDPG.update_critic.__name__: "critic_loss", DDPG.update_actor.__name__: "actor_loss"}
 
@@ -80,17 +83,15 @@ class Telemetry:
     ) -> None:
         self.events = EventFile(folder, *events)
         self._full = False
-        bar = tqdm if shown else partial(tqdm, disable=True)  # shown, unless the variable TQDM_DISABLE says otherwise
-        self._bar = bar(
-            desc=title,
+        parts = {"steps": "{n_fmt}/{total_fmt}", "left": "{remaining} left", "speed": "{rate_noinv_fmt}"}
+        self._bar = Bar(
+            title,
+            parts | {"return": "", "critic": "", "actor": ""},
+            shown,
             total=total_steps,
             initial=first_step,
             unit="",
-            dynamic_ncols=True,
-            # At 80 columns the bar gives way to the numbers.
-            bar_format="{desc} {bar} {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
         )
-        self._shown: dict[str, str] = {}
         self._clock = time.perf_counter()
         self._clock_step = first_step
 
@@ -128,7 +129,10 @@ class Telemetry:
         numbers = {tag: float(value) for tag, value in measurements.items()}
         seconds = time.perf_counter() - self._clock
         speed = {"time/steps_per_second": (step - self._clock_step) / seconds} if step > self._clock_step else {}
-        self._scalars(step, numbers | speed)
+        # Curves of their own: among the zeros of sound runs TensorBoard takes a leak for outliers, and cuts it off.
+        flows = {f"leaks/{leak}": numbers.get(f"gradient_flow/{leak}", 0.0) for leak in _LEAKS}
+        leaks = {tag: norm for tag, norm in flows.items() if norm != 0}
+        self._scalars(step, numbers | leaks | speed)
         self._show("critic", numbers["losses/critic"])
         self._show("actor", numbers["losses/actor"])
         self._clock, self._clock_step = time.perf_counter(), step
@@ -183,5 +187,4 @@ class Telemetry:
             self._full = False
 
     def _show(self, name: str, value: float) -> None:
-        self._shown[name] = f"{name} {value:.3g}"
-        self._bar.set_postfix_str(" ".join(self._shown.values()), refresh=False)
+        self._bar.parts[name] = f"{name} {value:.3g}"

@@ -21,6 +21,7 @@ from ddpg.compiled_agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.environments import make_environment
 from ddpg.errors import FaultyEnvironmentError, InputError, Note
 from ddpg.evaluation import FINAL_EPISODES, Evaluation
+from ddpg.progress import fleeting
 from ddpg.recording import RecordingError
 from ddpg.repetition import repeats
 from ddpg.replay_buffer import Batch
@@ -136,7 +137,7 @@ class Training:
 
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
-        episodes = tqdm(range(FINAL_EPISODES), desc=f"final evaluation{seed}", unit=" episodes", leave=False)
+        episodes = fleeting(range(FINAL_EPISODES), f"final evaluation{seed}", " episodes")
         evaluation = run.evaluate(self.evaluation_environment, episodes, self._heed)
         run.finish(evaluation, self._seconds)
         return evaluation

@@ -60,7 +60,7 @@ def test_train_then_evaluate_repeats_the_number(command, tmp_path):
     status, out, err = command("train.py", *SMALL, "gradient_stop=detach", "agent.bootstrap_actor=online", "seed=3")
     assert status == 0, err
     (folder,) = runs(tmp_path)
-    assert re.fullmatch(r"runs/Pendulum-v1/detach-requires_grad-online/3/[^/]+", str(folder.relative_to(tmp_path)))
+    assert re.fullmatch(r"runs/detach-online/Pendulum-v1/3/[^/]+", str(folder.relative_to(tmp_path)))
     assert {path.name.split(".")[0] for path in folder.iterdir()} == {"", "checkpoints", "events", "result"}
     summary, hint = out.splitlines()
     mean = json.loads((folder / "result.json").read_text())["mean_return"]

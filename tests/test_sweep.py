@@ -107,7 +107,7 @@ def test_the_experiments_are_sweeps_of_their_own(command, tmp_path, monkeypatch,
     _, _, err = command("train.py", f"experiment={name}", BASIC, *SMALL, *only, *rates)
     assert "The same command again does what is missing" in err
     ((folder, settings),) = jobs
-    assert folder.relative_to(tmp_path).parts[:5] == ("runs", name, "Pendulum-v1", "no_grad-manual-online", "7")
+    assert folder.relative_to(tmp_path).parts[:5] == ("runs", name, "no_grad-manual-online", "Pendulum-v1", "7")
     assert settings.threads == 1
 
 

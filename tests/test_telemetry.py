@@ -18,6 +18,7 @@ from ddpg.gradient_stop import Manual
 from ddpg.telemetry import Telemetry, applied_gradients
 
 CRITIC = "gradient_flow/critic_loss_to_"
+LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
 ACTOR = "gradient_flow/actor_loss_to_"
 
 
@@ -92,5 +93,26 @@ def test_a_run_is_a_row_of_hparams_and_shares_charts_with_the_others(tmp_path):
     layout = Layout.FromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
     tags = [tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag]
     assert "eval/mean_return" in tags
-    shown = [f"gradient_flow/critic_loss_to_{actor}" for actor in ("actor", "target_actor")]
-    assert all(any(re.match(tag, each) for tag in tags) for each in shown)
+    assert all(any(re.fullmatch(tag, f"leaks/{leak}") for tag in tags) for leak in LEAKS)
+
+
+@pytest.mark.parametrize(
+    ("options", "leaking"),
+    [
+        ({"gradient_stop": "none"}, "critic_loss_to_target_actor"),
+        ({"gradient_stop": "none", "bootstrap_actor": "online"}, "critic_loss_to_actor"),
+        ({"gradient_stop": Manual(scale=0.5)}, "critic_loss_to_target_actor"),
+        ({"critic_freeze": "none"}, "actor_loss_to_critic"),
+        ({"gradient_stop": "optimizer", "critic_freeze": "manual"}, None),
+    ],
+)
+def test_a_leak_is_a_curve_of_its_own_which_sound_runs_do_not_have(tmp_path, options, leaking):
+    norms = applied(**options)
+    with Telemetry(tmp_path, "test", 300) as telemetry:
+        telemetry.update(200, {"losses/critic": 1.0, "losses/actor": 1.0} | norms)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    leaks = {tag for tag in events.Tags()["scalars"] if tag.startswith("leaks/")}
+    assert leaks == ({f"leaks/{leaking}"} if leaking else set())
+    for tag in leaks:
+        assert events.Scalars(tag)[0].value == pytest.approx(norms[f"gradient_flow/{leaking}"])
+    assert {tag for tag in norms if norms[tag] == 0} <= set(events.Tags()["scalars"])  # exactly 0 is said, too

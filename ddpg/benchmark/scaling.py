@@ -14,7 +14,6 @@ from gymnasium.spaces import Box
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
-from tqdm import tqdm
 
 from ddpg.benchmark.buffer import BOUND, SAMPLES, PlainRows
 from ddpg.benchmark.options import Options
@@ -28,6 +27,7 @@ from ddpg.benchmark.subjects import (
     threads_of,
 )
 from ddpg.benchmark.turns import Spread, Turn, take_turns, timed
+from ddpg.progress import fleeting
 from ddpg.replay_buffer import ReplayBuffer
 
 WIDTHS = (32, 64, 128, 256, 512)
@@ -120,7 +120,7 @@ def _of_training(options: Options, axis: str, variants: list[tuple[int, str, int
     """For each x the override that sets it, and how many environment steps one step of the training is."""
     points: dict[Point, Turn] = {}
     with ExitStack() as stack:
-        for x, override, count in tqdm(variants, desc=f"starting {axis}", leave=False):
+        for x, override, count in fleeting(variants, f"starting {axis}"):
             for line in kinds(options):
                 compiled = f"compile={str(line == 'compiled').lower()}"
                 endless = stack.enter_context(EndlessTraining(options, override, compiled))

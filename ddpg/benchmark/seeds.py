@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from ddpg.benchmark import runs
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
 from ddpg.benchmark.turns import Spread, Turn, ratios, take_turns
+from ddpg.progress import fleeting
 
 STEPS = 3000  # of each seed
 NEVER = 10**12
@@ -46,7 +45,7 @@ def measure(options: Options) -> Report:
             settings = overrides(options, STEPS, compiled)
             full_name = f"{name}, {'compiled' if compiled else 'eager'}"
             contestants[full_name] = turn(full_name, way, settings)
-    for way in tqdm(ways.values(), desc="compiling", leave=False):
+    for way in fleeting(ways.values(), "compiling"):
         way(options.seeds if way is at_once else 1, overrides(options, 300, compiled=True))
     seconds = take_turns(contestants, options.rounds, warm_up=False)
     base = next(iter(seconds))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
-from tqdm import tqdm
+from ddpg.progress import Bar
 
 Turn = Callable[[], float]
 """Works once and answers the seconds of one unit of the work."""
@@ -31,10 +31,11 @@ class Spread(NamedTuple):
 def take_turns(contestants: Mapping[str, Turn], rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
     """Seconds of each contestant, one entry a round; a round before the first warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    with tqdm(total=(rounds + warm_up) * len(contestants), unit=" turns", leave=False, dynamic_ncols=True) as bar:
+    parts = {"turns": "{n_fmt}/{total_fmt} turns", "left": "{remaining} left"}
+    with Bar("", parts, total=(rounds + warm_up) * len(contestants), leave=False) as bar:
         for index in range(rounds + warm_up):
             for name, turn in contestants.items():
-                bar.set_description(name)
+                bar.set_description_str(name)
                 taken = turn()
                 if index >= warm_up:
                     seconds[name].append(taken)

@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Self
 
-from tqdm import tqdm
-
 from ddpg.benchmark.turns import Turn
 from ddpg.errors import InputError
 from ddpg.memory import peak_memory
+from ddpg.progress import fleeting
 
 
 class Reply(NamedTuple):
@@ -83,7 +82,7 @@ class Worker:
 
 def start(stack: ExitStack, makers: dict[str, tuple[Any, ...]]) -> dict[str, Worker]:
     """One worker for each name; what makes its object, and the arguments. The stack ends them."""
-    names = tqdm(makers, desc="starting", unit=" processes", leave=False)
+    names = fleeting(makers, "starting", " processes")
     return {name: stack.enter_context(Worker(name, *makers[name])) for name in names}
 
 

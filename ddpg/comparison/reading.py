@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
-from tqdm import tqdm
 
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.errors import InputError, require
 from ddpg.gradient_stop import GradientStop
+from ddpg.progress import fleeting
 from ddpg.run import RESULT_NAME
 from ddpg.settings import flat
 
@@ -78,7 +78,7 @@ def read(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
         found |= dict.fromkeys(_run_folders(folder))
     runs: dict[str, Run] = {}
     left_out = []
-    for folder in tqdm(sorted(found), desc="reading", unit=" runs", leave=False):
+    for folder in fleeting(sorted(found), "reading", " runs"):
         try:
             run = read_run(folder)
         except BrokenRunError as error:

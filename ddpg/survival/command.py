@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ddpg.benchmark.report import machine
 from ddpg.page import Picture, Prose, Section, Table, show, write
+from ddpg.progress import fleeting
 from ddpg.survival import bad_environments, faults
 from ddpg.survival.bad_environments import GALLERY, DoesNotRepeat, RemembersEpisodes, env_id
 from ddpg.survival.kills import SUBJECTS, ordeals
@@ -107,7 +106,7 @@ def _counted(title: str, text: str, outcomes: Counter[str]) -> Section:
 def _environments(folder: Path, options: argparse.Namespace) -> Section:
     rows = []
     small = ["total_steps=100", "learning_starts=40", "batch_size=8", "agent.hidden_sizes=[8]", "hydra.run.dir=run"]
-    for environment, overrides in tqdm(GALLERY.items(), desc="environments", unit="", leave=False):
+    for environment, overrides in fleeting(GALLERY.items(), "environments"):
         place = folder / environment.__name__
         process = start([f"env.id={env_id(environment)}", *overrides, *small, "checkpoint.interval=20"], place)
         process.join()

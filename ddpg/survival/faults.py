@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ddpg import checkpoint
 from ddpg.benchmark.subjects import run_settings
 from ddpg.errors import InputError, Note
+from ddpg.progress import fleeting
 from ddpg.resume import contents
 from ddpg.run import Run
 from ddpg.survival.runs import digest
@@ -185,7 +185,7 @@ def failing_writes(folder: Path, stride: int = 1) -> Counter[str]:
     _run_with(counted, folder / "copy")
     outcomes: Counter[str] = Counter()
     cases = [(fault, number) for fault in FAULTS for number in range(counted.calls)][::stride]
-    for fault, number in tqdm(cases, desc="failing writes", unit=""):
+    for fault, number in fleeting(cases, "failing writes"):
         for name in ("failing", "copy"):
             shutil.rmtree(folder / name, ignore_errors=True)
         disk = Disk(folder / "failing", fault, number)
@@ -247,7 +247,7 @@ def damaged_files(folder: Path, places: int, seed: int = 0) -> Counter[str]:
     kept = {str(path.relative_to(folder / "truth")) for path in (folder / "truth").rglob("*") if path.is_file()}
     generator = np.random.default_rng(seed)
     outcomes: Counter[str] = Counter()
-    for name in tqdm(sorted(kept), desc="damaged files", unit=""):
+    for name in fleeting(sorted(kept), "damaged files"):
         good = (folder / "truth" / name).read_bytes()
         for place in generator.integers(0, len(good), places).tolist() if good else []:
             flipped = bytearray(good)
