@@ -103,7 +103,7 @@ class Processes(AsyncVectorEnv):
             if process.exitcode is None and pipe.poll(0):
                 continue
             code = process.exitcode
-            did = f"did not answer within {self._patience} seconds" if code is None else f"died ({_ending(code)})"
+            did = f"did not answer within {self._patience:g} seconds" if code is None else f"died ({_ending(code)})"
             when = "as its environment was made"
             if len(self._episodes):
                 episode = int(self._episodes[index])

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from own_environments import Walk
 
 from ddpg import InputError, ReplayBuffer
-from ddpg.environments import Collector, make_environment, make_vector
+from ddpg.environments import Collector, _pass_on, make_environment, make_vector
 from ddpg.episodes import LEFT_OUT, CheckedEnvironment, SeededEpisodes
+from ddpg.errors import FaultyEnvironmentError, Note
 
 OBSERVATIONS = Box(-np.inf, np.inf, (4,))
 ACTIONS = Box(-1, 1, (1,))
@@ -234,6 +235,64 @@ def test_an_episode_that_was_broken_off_is_taken_up_again(asynchronous):
 def test_an_environment_that_cannot_be_had_is_refused(env_id, kwargs, sentence):
     with pytest.raises(InputError, match=sentence):
         make_environment(env_id, kwargs)
+
+
+OWN_CODE = {
+    "syntax": ("x = 1\ndef", r"the module {} cannot be imported: SyntaxError \(invalid syntax\) at .*{}\.py:2\."),
+    "assertion": ("\nassert 1 > 2, 'mass'", r"cannot be imported: AssertionError \(mass\) at .*{}\.py:2\."),
+    "exit": ("exit(3)", r"cannot be imported: SystemExit \(3\) at .*{}\.py:1\."),
+    "missing": ("import no_such_package", r"ModuleNotFoundError \(No module named 'no_such_package'\) at .*{}\.py:1\."),
+    "nothing": ("", r"{}:Own-v0: no such environment is registered; .*does {} register it\?"),
+    "maker": (
+        "import gymnasium\ndef make(**_):\n    return {}['goal']\ngymnasium.register('Own-v0', make)",
+        r"env\.id=Own-v0: cannot be made: KeyError \('goal'\) at .*{}\.py:3\.",
+    ),
+    "entry": (
+        "import gymnasium\ngymnasium.register('Own-v1', 'nowhere_at_all')\ngymnasium.register('Own-v0', 'nowhere:Env')",
+        r"env\.id=Own-v0: cannot be made: ModuleNotFoundError \(No module named 'nowhere'\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OWN_CODE)
+def test_what_is_wrong_in_code_of_the_users_own_is_named_with_its_line(tmp_path, monkeypatch, kind):
+    module, (code, sentence) = f"own_{kind}", OWN_CODE[kind]
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=sentence.replace("{}", module)) as raised:
+        make_environment(f"{module}:Own-v0", {})
+    if kind != "nothing":
+        assert "Traceback" in raised.value.details
+    gymnasium.registry.pop("Own-v0", None)
+
+
+def test_a_name_that_is_not_there_may_be_the_users_own():
+    with pytest.raises(InputError, match=r"did you mean Pusher-v5\? If it is yours: env\.id=module:Push-v0"):
+        make_environment("Push-v0", {})
+
+
+def test_a_render_mode_that_is_asked_for_goes_before_one_in_the_arguments():
+    assert make_environment("Pendulum-v1", {"render_mode": "human"}, "rgb_array").render_mode == "rgb_array"
+
+
+def test_mujoco_leaves_nothing_in_terminal_and_folder(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mujoco")
+    monkeypatch.chdir(tmp_path)
+    cheetah = make_environment("HalfCheetah-v5", {})  # whose model has an attribute that MuJoCo calls deprecated
+    cheetah.reset(seed=0)
+    _pass_on.cache_clear()
+
+    def explode():
+        for _ in range(3):
+            cheetah.unwrapped.data.qvel[:] = 1e12
+            with suppress(FaultyEnvironmentError):
+                cheetah.step(np.zeros(6, np.float32))
+
+    with pytest.warns(Note, match=r"MuJoCo: Nan, Inf or huge value in QVEL") as warned:
+        explode()
+    assert len(warned) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end by themselves, and say so")

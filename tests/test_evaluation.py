@@ -1,5 +1,6 @@
 import gymnasium
 import numpy as np
+import pytest
 from conftest import ACTIONS, OBSERVATIONS, make_agent
 
 from ddpg.evaluation import evaluate
@@ -37,3 +38,24 @@ def test_the_bias_is_what_the_critic_promises_at_the_start_beyond_what_follows_d
     np.testing.assert_allclose(found.discounted_returns, [paid[0] + paid[1] / 2 + paid[2] / 4])
     np.testing.assert_allclose(found.start_values, [agent.value(start, agent.act(start))])
     assert found.q_bias == (found.start_values - found.discounted_returns)[0]
+
+
+def test_an_episode_is_cut_off_at_the_limit_and_counted_up_to_there():
+    agent = make_agent()
+    whole, cut = evaluate(agent, Starts(), [8]), evaluate(agent, Starts(), [8], max_episode_steps=4)
+    assert (whole.lengths[0], cut.lengths[0]) == (9, 4)
+    assert cut.returns[0] == sum(float(agent.act(np.full(3, left / 10))[0]) for left in (9, 8, 7, 6))
+
+
+def test_before_every_step_one_may_say_that_it_is_enough():
+    class EnoughError(Exception):
+        pass
+
+    steps = iter(range(4))
+
+    def heed():
+        if next(steps) == 3:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        evaluate(make_agent(), Starts(), [20], heed=heed)

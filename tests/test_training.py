@@ -152,9 +152,7 @@ def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_pa
 
 
 @pytest.mark.parametrize(("when", "seeds"), [(100, 1), (200, 1), (100, 2)])  # on the way; in the final one
-def test_a_stop_in_the_middle_of_an_evaluation_is_seen_and_the_run_goes_on_from_there(
-    tmp_path, when, seeds, few_episodes
-):
+def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds, few_episodes):
     settings = own("Walk", total_steps=200, seeds=seeds)
     whole = Training(settings, tmp_path / "whole")
     evaluations = whole.run()

@@ -44,9 +44,9 @@ REFUSED = {
     "UnboundedActions": "is unbounded",
 }
 NOTED = {
-    "RaisesWhenClosed": "cannot be closed, RuntimeError: closed already",
-    "DoesNotRepeat": "does not repeat",
-    "RemembersEpisodes": "does not repeat",
+    "RaisesWhenClosed": r"cannot be closed: RuntimeError \(closed already\)",
+    "DoesNotRepeat": "does not repeat an episode from the same seed and actions",
+    "RemembersEpisodes": "does not repeat an episode from the same seed and actions",
 }
 
 
@@ -93,11 +93,12 @@ def test_what_raises_when_it_is_closed_is_noted_and_ends_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["DoesNotRepeat", "RemembersEpisodes"])
-def test_what_does_not_repeat_itself_is_noted_when_the_run_goes_on(tmp_path, name):
+def test_what_does_not_repeat_itself_is_noted_at_the_start_and_when_the_run_goes_on(tmp_path, name):
     whole = settings(getattr(bad_environments, name))
-    run(tmp_path, whole)
-    content = checkpoint.load(tmp_path)
     with pytest.warns(Note, match=NOTED[name]):
+        run(tmp_path, whole)
+    content = checkpoint.load(tmp_path)
+    with pytest.warns(Note, match=NOTED[name]), pytest.warns(Note, match="from here on observations and rewards"):
         resumed, _ = run(tmp_path, whole.model_copy(update={"total_steps": 150}), content)
     assert resumed.step == 150
 
