@@ -79,7 +79,9 @@ def find_environment(env_id: str) -> EnvSpec:
             importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
         mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
-        raise _of_theirs(f"env.id={env_id}: the module {module} cannot be imported: {blamed(error)}{mend}.", error) from error
+        raise _of_theirs(
+            f"env.id={env_id}: the module {module} cannot be imported: {blamed(error)}{mend}.", error
+        ) from error
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
