@@ -1,11 +1,10 @@
 """How much memory there is, and how much a process has needed."""
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 if TYPE_CHECKING:
     from resource import struct_rusage  # which Windows does not have
@@ -16,7 +15,11 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 def physical_memory() -> int:
     """Of this machine, or of the container if that may use less; in bytes."""
-    memory = psutil.virtual_memory().total
+    if sys.platform == "win32":
+        import psutil  # which elsewhere needs `resource` in its turn
+
+        return int(psutil.virtual_memory().total)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for limit in _LIMITS:
         with suppress(OSError, ValueError):  # there is none, or it says "max"
             memory = min(memory, int(limit.read_text()))
@@ -30,6 +33,8 @@ def peak_memory() -> float:
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(peak.split()[1]) / 2**10
     if sys.platform == "win32":
+        import psutil
+
         return float(psutil.Process().memory_info().peak_wset / 2**20)
     from resource import RUSAGE_SELF, getrusage
 

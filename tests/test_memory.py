@@ -33,7 +33,7 @@ def test_a_container_may_have_less_memory_than_the_machine(limit, expected, tmp_
 
 
 MODULES = """
-import importlib, pkgutil, sys
+import importlib, pkgutil, psutil, sys  # psutil is for all systems, and needs `resource` on those that have it
 for name in ("resource", "fcntl", "termios", "pwd", "grp"):
     sys.modules[name] = None
 import ddpg

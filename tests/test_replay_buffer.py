@@ -280,8 +280,8 @@ def test_bounds_and_what_rounding_makes_of_them_are_actions(dtype):
     for action in (low, high, np.nextafter(low, -np.inf, dtype=dtype), np.nextafter(high, np.inf, dtype=dtype)):
         buffer.add(np.zeros(3), action, 0.0, np.zeros(3), False)
     assert len(buffer) == 4
-    widest = ReplayBuffer(1, OBSERVATIONS, Box(-3.4028235e38, 3.4028235e38, (1,), np.float32))
-    widest.add(np.zeros(3), [3.4028235e38], 0.0, np.zeros(3), False)
+    widest = ReplayBuffer(1, OBSERVATIONS, Box(-3.4e38, 3.4e38, (1,), np.float32))
+    widest.add(np.zeros(3), [3.4e38], 0.0, np.zeros(3), False)
     with pytest.raises(InputError, match="not finite in float32, in actions"):
         widest.add(np.zeros(3), [np.inf], 0.0, np.zeros(3), False)
 
