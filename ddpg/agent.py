@@ -2,6 +2,7 @@
 
 import copy
 import math
+import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -19,8 +20,14 @@ from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
 from ddpg.memory import physical_memory
 from ddpg.networks import Actor, Critic
-from ddpg.replay_buffer import Batch
+from ddpg.replay_buffer import GREATEST_SEED, Batch
 from ddpg.spaces import as_rows, centre_and_half_range, check_spaces, size, space_from_data, space_to_data
+
+_NETWORKS = ("actor", "critic", "target_actor", "target_critic", "bootstrapping_actor")
+_REPLACED = (
+    "the optimizers would go on training the old one. Load weights into it, as in "
+    "agent.actor.load_state_dict(mine.state_dict()); for another size say DDPG(…, hidden_sizes=…)."
+)
 
 
 class DDPG:
@@ -39,7 +46,7 @@ class DDPG:
         final_layer_bound: final layers start uniform in ± this; None keeps PyTorch's initialisation.
         action_layer: the critic's layer that the action enters; 0 is the input.
         optimizer: a class of torch.optim, its name, or a partial of it; its fused kernel is taken where it has one.
-        exploration: the noise of `act(…, explore=True)`: a name, or an instance.
+        exploration: the noise of `act(…, explore=True)`: a name, or an instance, of which the agent takes a copy.
         device: of networks and updates.
         seed: of the initial weights and of the noise.
 
@@ -59,9 +66,9 @@ class DDPG:
         actor_lr: float = 1e-3,
         critic_lr: float = 1e-3,
         discount: float = 0.99,
-        polyak: float = 0.005,
+        polyak: float = 0.02,
         critic_weight_decay: float = 0.0,
-        final_layer_bound: float | None = None,
+        final_layer_bound: float | None = 3e-3,
         action_layer: int = 0,
         optimizer: str | optimizers.OptimizerFactory = torch.optim.Adam,
         exploration: str | Mapping[str, Any] | Exploration = "gaussian",
@@ -87,7 +94,7 @@ class DDPG:
         self.action_space = action_space
         self.gradient_stop = GradientStop.make(gradient_stop)
         self.critic_freeze = CriticFreeze.make(critic_freeze)
-        self.exploration = Exploration.make(exploration)
+        self.exploration = copy.deepcopy(Exploration.make(exploration))  # its state is this agent's alone
         self.discount: float = options["discount"]
         self.polyak: float = options["polyak"]
         self.device = usable_device(device)
@@ -96,8 +103,9 @@ class DDPG:
         self._generator = np.random.default_rng(options["seed"])
 
         _check_size(observation_space, action_space, options)
-        with torch.random.fork_rng(devices=[]):  # the seed decides the weights, and nobody else's random numbers
-            torch.manual_seed(options["seed"])
+        # The seed decides the weights, drawn on the CPU whatever the device, and nobody else's random numbers.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.default_generator.manual_seed(options["seed"])
             actor, critic = _networks(observation_space, action_space, options)
         self.actor, self.critic = actor.to(self.device), critic.to(self.device)
         self.target_actor = copy.deepcopy(self.actor)
@@ -114,6 +122,12 @@ class DDPG:
         self.actor_optimizer = optimizers.build(optimizer, actor_holds, options["actor_lr"])
         self._options = options
         self._optimizer = optimizer
+        self._parameters = self._present_parameters()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _NETWORKS and value is not vars(self).get(name, value):
+            raise InputError(f"agent.{name} cannot be replaced: {_REPLACED}")
+        super().__setattr__(name, value)
 
     def act(
         self, observation: np.ndarray, explore: bool = False, policy: Callable[[np.ndarray], np.ndarray] | None = None
@@ -173,9 +187,10 @@ class DDPG:
         values = self.critic(batch.observations, batch.actions)
         loss = F.mse_loss(values, self.td_target(batch))
         self.clear_gradients()
-        self.critic_updates += 1
-        self.gradient_stop.backward(loss, self.bootstrapping_actor, self.critic_updates)
+        update = self.critic_updates + 1
+        self.gradient_stop.backward(loss, self.bootstrapping_actor, update)
         self.critic_optimizer.step()
+        self.critic_updates = update
         return {"losses/critic": loss.detach(), "values/q_mean": values.detach().mean()}
 
     def td_target(self, batch: Batch) -> Tensor:
@@ -214,10 +229,16 @@ class DDPG:
         return gap
 
     def clear_gradients(self) -> None:
-        """Drop every `.grad` of the four networks."""
+        """Drop every `.grad` of the four networks. Raises `InputError` if a layer or a parameter was replaced."""
+        present = self._present_parameters()
+        same = len(present) == len(self._parameters) and all(map(operator.is_, present, self._parameters))
+        require(same, f"a parameter of the agent's networks was replaced: {_REPLACED}")
         # All of them: a stop or a freeze may have left a gradient in a module that this step does not train.
-        for module in self.modules().values():
-            module.zero_grad(set_to_none=True)
+        for parameter in present:
+            parameter.grad = None
+
+    def _present_parameters(self) -> list[nn.Parameter]:
+        return [parameter for module in self.modules().values() for parameter in module.parameters()]
 
     def modules(self) -> dict[str, nn.Module]:
         """The four networks by name."""
@@ -229,7 +250,8 @@ class DDPG:
         }
 
     def check(self, batch: Batch) -> None:
-        """Raise `InputError` unless the batch fits the spaces and the networks' precision."""
+        """Raise `InputError` unless the batch fits spaces and precision, and gradients are recorded."""
+        check_gradients_are_recorded()
         require(isinstance(batch, Batch), f"batch of type {type(batch).__name__}: pass a ddpg.Batch.")
         rows = len(batch.rewards) if batch.rewards.dim() else 0
         observations, actions = (rows, size(self.observation_space)), (rows, size(self.action_space))
@@ -243,7 +265,11 @@ class DDPG:
                 )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write networks, optimizers, counters and noise to a file that `load` reads."""
+        """Write networks, optimizers, counters and noise to a file that `load` reads.
+
+        Raises:
+            InputError: if the path does not end in `.safetensors`, which the file will be.
+        """
         checkpoint.save(path, {"agent": self.state_dict()})
 
     @classmethod
@@ -327,6 +353,14 @@ class DDPG:
         return agent
 
 
+def check_gradients_are_recorded() -> None:
+    """Raise `InputError` inside `torch.no_grad()` and `torch.inference_mode()`."""
+    require(
+        torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
+        "an update inside torch.no_grad() or torch.inference_mode(): it needs gradients; call it outside.",
+    )
+
+
 def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Raise `InputError` unless the weights in an agent's state are of the networks that it describes.
 
@@ -392,7 +426,7 @@ def _checked_options(
         if final_layer_bound is None
         else real("final_layer_bound", final_layer_bound, above=0),
         "action_layer": action_layer,
-        "seed": whole("seed", numbers["seed"], least=0),
+        "seed": whole("seed", numbers["seed"], least=0, most=GREATEST_SEED),
     }
 
 

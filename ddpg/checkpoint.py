@@ -39,9 +39,14 @@ def save(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write tensors, arrays and plain data to `path`, whole or not at all.
 
     Raises:
+        InputError: if the path does not end in `.safetensors`, which the file will be.
         OSError: if the file cannot be written; a former one is then as it was.
     """
     path = Path(path)
+    require(
+        path.suffix == ".safetensors",
+        f"{path}: a checkpoint is a file of the safetensors format; call it {path.with_suffix('.safetensors')}.",
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_without_tensors({**content, "made_with": surroundings()}, [], tensors))

@@ -1,19 +1,24 @@
 """Recorded graphs as fast code: compiled to machine code on a CPU, captured as a CUDA graph on a GPU."""
 
 import hashlib
+import io
 import os
 import platform
 import shutil
+import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx
 
+from ddpg.errors import Note
 from ddpg.progress import under_way
 from ddpg.recording import Recording
 
+_CHECKSUM_SIZE = hashlib.sha256().digest_size
 Function = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
@@ -76,47 +81,85 @@ def _capture(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Te
 
 
 def _load(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tensor], what: str) -> Function:
-    path = _cache_folder() / f"{_digest(graph, (*state, *inputs))}.pt2"
-    if not path.exists():
+    path = _cache_folder() / f"{_digest(graph, (*state, *inputs))}.checked.pt2"
+    package = _read(path)
+    if package is None:
         with under_way(f"compiling {what}, once for this network and batch"):
-            _compile(graph, (*state, *inputs), path)
-    # What torch._inductor.aoti_load_package wraps; that import takes longer than most runs' start.
+            package = _compile(graph, (*state, *inputs), path)
     try:
-        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
-    except RuntimeError as error:
+        # Unpacked here, since a loader that unpacks by itself leaves its folder behind when its process is killed.
+        with tempfile.TemporaryDirectory(prefix="ddpg-", ignore_cleanup_errors=True) as folder:
+            zipfile.ZipFile(io.BytesIO(package)).extractall(folder)
+            # What torch._inductor.aoti_load_package wraps; that import takes longer than most runs' start.
+            run = torch._C._aoti.AOTIModelPackageLoader(folder, "model", False, 1, -1).boxed_run
+    except Exception as error:  # of a loader that another version of PyTorch has changed, for instance
         raise CompilationError(
-            f"{path}: the compiled code cannot be loaded; delete the file to compile anew."
+            f"{path}: the compiled code cannot be loaded ({error}); delete the file to compile anew."
         ) from error
-    return lambda inputs: loader.boxed_run([*state, *inputs])
+    return lambda inputs: run([*state, *inputs])
 
 
-def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> None:
-    """Compile the graph into a file that appears whole or not at all."""
+def _read(path: Path) -> bytes | None:
+    """The compiled code in the cache, if it is there and as it was written."""
+    try:
+        _refuse_what_others_may_change(path.parent)
+        _refuse_what_others_may_change(path)
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CompilationError(f"{path}: cannot be read ({error.strerror}); set XDG_CACHE_HOME.") from error
+    checksum, package = content[:_CHECKSUM_SIZE], content[_CHECKSUM_SIZE:]
+    if hashlib.sha256(package).digest() == checksum:
+        return package
+    warnings.warn(f"{path}: the compiled code is damaged; it is deleted, and compiled anew.", Note, stacklevel=2)
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _refuse_what_others_may_change(path: Path) -> None:
+    status = path.stat()
+    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
+        raise CompilationError(
+            f"{path}: others may change it, and what lies there is run; make it your own, chown $USER and "
+            "chmod go-w, or set XDG_CACHE_HOME to a folder of yours."
+        )
+
+
+def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> bytes:
+    """The compiled graph; kept, behind its checksum, in a file that appears whole or not at all."""
     known = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
     compiler = next(filter(None, map(shutil.which, known)), None)
     if compiler is None:
         raise CompilationError("there is no C++ compiler; install g++ or clang++, or name one in CXX.")
-    from torch._inductor import aoti_compile_and_package  # takes seconds, and is needed only here
-
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CompilationError(f"{path.parent}: cannot be made ({error.strerror}); set XDG_CACHE_HOME.") from error
-    unfinished = path.with_name(f"{path.stem}.{os.getpid()}.pt2")
     # Copies that lie in memory as the inputs do: the code will take that for granted.
     layout = (torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype) for tensor in inputs)
     examples = tuple(empty.copy_(tensor) for empty, tensor in zip(layout, inputs, strict=True))
+    unfinished: Path | None = None
     try:
+        from torch._inductor import aoti_compile_and_package  # takes seconds, and is needed only here
+
+        package = io.BytesIO()
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
             program = torch.export.export(graph, examples, strict=False)
             # Its patterns would put sums of products and biases, which fuse with what follows, together again.
             configs = {"pattern_matcher": False, "cpp.cxx": (None, compiler)}
-            aoti_compile_and_package(program, package_path=str(unfinished), inductor_configs=configs)
+            aoti_compile_and_package(program, package_path=package, inductor_configs=configs)
+        compiled = package.getvalue()
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:  # that nobody else may read or write
+            unfinished = Path(file.name)
+            file.write(hashlib.sha256(compiled).digest() + compiled)
         os.replace(unfinished, path)
     except Exception as error:  # the compiler, the disk
         raise CompilationError(f"{path.name} cannot be compiled ({error}).") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+    return compiled
 
 
 def _cache_folder() -> Path:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddpg import compilation
-from ddpg.agent import DDPG
+from ddpg.agent import DDPG, check_gradients_are_recorded
 from ddpg.errors import require
 from ddpg.progress import under_way
 from ddpg.recording import batched, record_policy, record_update, state
@@ -26,10 +26,12 @@ class CompiledPolicy:
     """
 
     def __init__(self, agent: DDPG) -> None:
-        self._actor = agent.actor
-        self._device = agent.device
+        self._agent = agent
         self._dtype = np.float64 if agent.actor.centre.dtype == torch.float64 else np.float32
         self._compiled: dict[int, Callable[[np.ndarray], np.ndarray]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledPolicy, (self._agent,)  # compiled code holds the very tensors of its agent
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """Observations `(n, obs)` to actions `(n, act)`. Raises `CompilationError`."""
@@ -41,13 +43,13 @@ class CompiledPolicy:
     def _compile(self, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
         array = np.zeros(shape, self._dtype)
         inputs = torch.from_numpy(array)  # the same memory
-        example = inputs.to(self._device)
-        recording, tensors = record_policy(self._actor, example)
+        example = inputs.to(self._agent.device)
+        recording, tensors = record_policy(self._agent.actor, example)
         policy = compilation.build(recording, tensors, [example], "the policy")
 
         def run(observations: np.ndarray) -> np.ndarray:
             array[:] = observations
-            return policy([inputs.to(self._device)])[0].numpy(force=True)
+            return policy([inputs.to(example.device)])[0].numpy(force=True)
 
         return run
 
@@ -64,6 +66,7 @@ class _RecordedUpdate:
         raise NotImplementedError
 
     def _update(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        check_gradients_are_recorded()
         inputs = [tensor for batch in batches for tensor in batch]
         layouts = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         key = (self.agents[0].gradient_stop.phase(self.agents[0].critic_updates + 1), layouts)
@@ -71,10 +74,11 @@ class _RecordedUpdate:
             for agent, batch in zip(self.agents, batches, strict=True):
                 agent.check(batch)
             self._prepared[key] = self._prepare(batches)
+        tags, run = self._prepared[key]
+        measurements = dict(zip(tags, run(inputs), strict=True))
         for agent in self.agents:
             agent.critic_updates += 1
-        tags, run = self._prepared[key]
-        return dict(zip(tags, run(inputs), strict=True))
+        return measurements
 
 
 class CompiledUpdate(_RecordedUpdate):
@@ -91,6 +95,9 @@ class CompiledUpdate(_RecordedUpdate):
     def __init__(self, agent: DDPG) -> None:
         super().__init__([agent])
         self.agent = agent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledUpdate, (self.agent,)
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """What `DDPG.update` does and returns.
@@ -131,20 +138,33 @@ class JointUpdate(_RecordedUpdate):
         self._compiled = compiled
         self._stacked: list[Tensor] = []
         self._stack()
+        self._firsts = [next(agent.actor.parameters()) for agent in self.agents]
+        self._addresses = [tensor.data_ptr() for tensor in self._firsts]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return JointUpdate, (self.agents, self._compiled)
 
     def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """Update each agent with its batch; the measurements of `DDPG.update`, each of shape `(agents,)`.
 
         Raises:
-            InputError: if there is not a batch for each agent, of equal size, or one does not fit the spaces.
+            InputError: if there is not a batch for each agent, of equal size, or one does not fit the spaces; or if the
+                agents' tensors are no longer rows of this update's.
             RecordingError: if stop, freeze or optimizer cannot be recorded.
             CompilationError: if there is no C++ compiler. In either case the agents are as they were.
         """
         sizes = [len(batch.rewards) for batch in batches]
         require(len(sizes) == len(self.agents), f"{len(sizes)} batches for {len(self.agents)} agents: pass one each.")
         require(len(set(sizes)) == 1, f"batches of {sizes} transitions: they must have equally many.")
+        require(
+            [tensor.data_ptr() for tensor in self._firsts] == self._addresses,
+            "the agents' tensors now lie elsewhere, as after another JointUpdate of them or a cast: this one would "
+            "update the former ones; make a new JointUpdate.",
+        )
         if self.agents[0].critic_updates:
             return self._update(batches)
+        for agent, batch in zip(self.agents, batches, strict=True):
+            agent.check(batch)
         each = [agent.update(batch) for agent, batch in zip(self.agents, batches, strict=True)]
         return {tag: torch.stack([measurements[tag] for measurements in each]) for tag in each[0]}
 

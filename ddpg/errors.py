@@ -60,10 +60,11 @@ def real(name: str, value: object, least: float = -math.inf, above: float = -mat
     return number
 
 
-def whole(name: str, value: object, least: int) -> int:
-    """The value as a plain whole number of at least `least`; `InputError` names it by `name` if it is none."""
-    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
-    require(valid, f"{name}={value}: must be a whole number, {least} or more.")
+def whole(name: str, value: object, least: int, most: float = math.inf) -> int:
+    """The value as a plain whole number in its range; `InputError` names it by `name` if it is none."""
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool) and least <= int(value) <= most
+    limit = f", {most} or less" if most < math.inf else ""
+    require(valid, f"{name}={value}: must be a whole number, {least} or more{limit}.")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 

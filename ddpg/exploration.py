@@ -21,8 +21,8 @@ class Exploration(Choice, kind="exploration"):
         """Noise `(environments, act)`, in units of half the action range."""
         raise NotImplementedError
 
-    def reset(self, ended: np.ndarray) -> None:
-        """Start afresh in the environments `(environments,)` whose episode has ended."""
+    def reset(self, ended: np.ndarray | bool = True) -> None:
+        """Start afresh where an episode has ended: in all environments, or in those marked, `(environments,)`."""
 
     def state_dict(self) -> dict[str, Any]:
         """What the next sample depends on beside the generator."""
@@ -86,9 +86,10 @@ class OrnsteinUhlenbeckNoise(Exploration, name="ornstein_uhlenbeck"):
         self._x = self._x - self.theta * self._x * self.dt + diffusion
         return self._x
 
-    def reset(self, ended: np.ndarray) -> None:
-        if len(self._x) == len(ended):
-            self._x[ended] = 0
+    def reset(self, ended: np.ndarray | bool = True) -> None:
+        marked = np.asarray(ended, dtype=bool)
+        if marked.ndim == 0 or len(self._x) == len(marked):
+            self._x[marked] = 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"x": self._x.tolist()}

@@ -35,7 +35,10 @@ class GradientStop(Choice, kind="gradient_stop"):
         loss.backward()
 
     def phase(self, update: int) -> Hashable:
-        """What of the update's number `backward` depends on; a compiled update is recorded once for each value."""
+        """What of the update's number `backward` depends on; a compiled update is recorded once for each value.
+
+        Without it, an update whose `backward` looks at the number is not compiled.
+        """
         return None
 
     def held_parameters(self, critic: nn.Module, policy: nn.Module) -> list[nn.Parameter]:

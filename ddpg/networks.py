@@ -29,7 +29,7 @@ class Actor(nn.Module):
         observation_space: Box,
         action_space: Box,
         hidden_sizes: Sequence[int] = (256, 256),
-        final_layer_bound: float | None = None,
+        final_layer_bound: float | None = 3e-3,
     ) -> None:
         super().__init__()
         sizes = [size(observation_space), *hidden_sizes]
@@ -66,7 +66,7 @@ class Critic(nn.Module):
         observation_space: Box,
         action_space: Box,
         hidden_sizes: Sequence[int] = (256, 256),
-        final_layer_bound: float | None = None,
+        final_layer_bound: float | None = 3e-3,
         action_layer: int = 0,
     ) -> None:
         super().__init__()

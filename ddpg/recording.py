@@ -7,14 +7,18 @@ recorded.
 
 import copy
 import functools
+import pickle
+import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ddpg.agent import DDPG
+from ddpg.gradient_stop import GradientStop
 from ddpg.replay_buffer import Batch
 
 
@@ -37,9 +41,13 @@ def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
     The agent itself is not updated. Its optimizers must have made their state, in an earlier update.
 
     Raises:
-        RecordingError: if stop, freeze or optimizer look at a tensor's values, or the optimizer makes new state.
+        RecordingError: if stop, freeze or optimizer look at a tensor's values, or the optimizer makes new state; if the
+            next update might be another one: the stop looks at the update's number without saying how in `phase`, or
+            stop or freeze count for themselves or draw random numbers of Python's or NumPy's.
     """
     twin = copy.deepcopy(agent)
+    if type(agent.gradient_stop).phase is GradientStop.phase:
+        twin.critic_updates = _UpdatesSoFar()  # type: ignore[assignment]
     for optimizer in (twin.critic_optimizer, twin.actor_optimizer):
         for group in optimizer.param_groups:
             # A fused step would be one opaque kernel; without `capturable` the count of steps would be a constant.
@@ -53,11 +61,43 @@ def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
         tags[:] = measurements
         return list(measurements.values())
 
-    before = state(twin)
+    before, remembered = state(twin), _remembered(twin)
     recording = _record(update, batch, before)
+    if _remembered(twin) != remembered:
+        raise RecordingError(
+            "the gradient stop or the critic freeze remembers something from one update to the next, or draws random "
+            "numbers of Python's or NumPy's, which a graph cannot."
+        )
     if list(map(id, before)) != list(map(id, state(twin))):
         raise RecordingError("the optimizer makes new state in an update, which a graph cannot.")
     return recording, tags
+
+
+class _UpdatesSoFar:
+    """In place of a count: the next update has a number that may be handed on, but not looked at."""
+
+    def __add__(self, one: int) -> object:
+        return _UnseenNumber()
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise RecordingError(
+        "the gradient stop looks at the update's number; override its method `phase` to say what of it matters."
+    )
+
+
+# Whatever can be done with a number.
+_UnseenNumber = type("_UnseenNumber", (), dict.fromkeys(vars(int).keys() - {"__new__", "__doc__"}, _refuse))
+
+
+def _remembered(agent: DDPG) -> bytes:
+    """What may make the next update another one, beside tensors and the update's number."""
+    choices = (getattr(each, "__dict__", None) for each in (agent.gradient_stop, agent.critic_freeze))
+    found = (*choices, random.getstate(), np.random.get_state())
+    try:
+        return pickle.dumps(found)
+    except Exception:  # functions without a name, for instance
+        return repr(found).encode()
 
 
 def record_policy(actor: nn.Module, observations: Tensor) -> tuple[Recording, list[Tensor]]:
@@ -147,6 +187,8 @@ def _trace(
         # In one thread: a GPU's backward pass would run in another, which is not recorded.
         with torch.compiler._compile_session_context(), torch.autograd.set_multithreading_enabled(False):
             return make_fx(function, decomposition_table=rewrites)(*inputs)
+    except RecordingError:
+        raise
     except Exception as error:  # whatever a stop, a freeze or an optimizer of the user's own may do
         raise RecordingError(f"{function.__name__}: cannot be recorded ({error}).") from error
 

@@ -1,6 +1,7 @@
 """The replay buffer, and the batch that it hands to the agent."""
 
-from collections.abc import Callable, Iterable, Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -9,7 +10,10 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from ddpg.errors import InputError, require, whole
-from ddpg.spaces import as_rows, check_spaces, size
+from ddpg.spaces import REAL_KINDS, as_rows, check_spaces, size
+
+GREATEST_SEED = 2**64 - 1
+"""that PyTorch takes"""
 
 
 class Batch(NamedTuple):
@@ -67,14 +71,41 @@ class ReplayBuffer:
             raise InputError(
                 f"buffer capacity {capacity}: needs {gigabytes:.1f} GB on {device}, more than there is; lower it."
             ) from error
-        # The same memory for NumPy, whose calls are quicker. On another device there is none.
-        self._array = self._rows.numpy() if self._rows.device.type == "cpu" else None
+        self._array = self._for_numpy()
         ends = np.cumsum(self._widths).tolist()
         # Rewards and terminations, the third and the last, are numbers, not rows of one.
         self._places = (slice(ends[0]), slice(ends[0], ends[1]), ends[1], slice(ends[2], ends[3]), ends[3])
-        self._generator = torch.Generator().manual_seed(seed)  # the same samples on every device
+        self._generator = torch.Generator().manual_seed(
+            whole("seed", seed, 0, GREATEST_SEED)
+        )  # the same samples on every device
         self.added = 0
         """how many transitions were ever added: they are numbered from 0, and number n lies in row n % capacity"""
+        self._least, self._most = self._limits()
+
+    def _for_numpy(self) -> np.ndarray | None:
+        """The rows' own memory for NumPy, whose calls are quicker. On another device there is none."""
+        return self._rows.numpy() if self._rows.device.type == "cpu" else None
+
+    def _limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest row: finite numbers, actions within their bounds but for rounding."""
+        greatest = np.finfo(np.float32).max
+        most = np.full(self.width, greatest, np.float64)
+        least = -most
+        low, high = self.action_space.low.ravel().astype(np.float64), self.action_space.high.ravel().astype(np.float64)
+        dtypes: list[Any] = [np.float32, self.action_space.dtype]
+        rounding = 16 * max(float(np.finfo(dtype).eps) for dtype in dtypes) * np.maximum(abs(low), abs(high))
+        least[self._places[1]], most[self._places[1]] = low - rounding, high + rounding
+        return least.clip(-greatest, greatest).astype(np.float32), most.clip(-greatest, greatest).astype(np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_array": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._array = self._for_numpy()  # of the copied rows
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # two counters of one memory would overwrite each other's transitions
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
@@ -98,7 +129,8 @@ class ReplayBuffer:
             terminated: whether the episode ended by termination; False at a truncation.
 
         Raises:
-            InputError: where shapes do not fit the spaces or each other, or a number is not finite.
+            InputError: where shapes do not fit the spaces or each other, a number is not finite, an action lies
+                outside its bounds by more than rounding, or `terminated` is neither true nor false.
         """
         columns = (
             as_rows(self.observation_space, observation, "observation"),
@@ -111,17 +143,37 @@ class ReplayBuffer:
         if len(set(map(len, columns))) > 1:
             lengths = dict(zip(Batch._fields, map(len, columns), strict=True))
             raise InputError(f"transitions of unequal number: {lengths}; pass one row of each for every transition.")
+        kinds = columns[2].dtype.kind, columns[4].dtype.kind
+        if kinds[0] not in REAL_KINDS:
+            raise InputError(f"reward={reward!r}: must be a real number, one for each transition.")
+        if kinds[1] != "b" and (kinds[1] not in REAL_KINDS or not np.isin(columns[4], (0, 1)).all()):
+            raise InputError(f"terminated={terminated!r}: must be True or False, for each transition.")
         rows = np.empty((count, self.width), np.float32)
         with np.errstate(over="ignore"):
             np.concatenate(columns, axis=1, out=rows, casting="unsafe")
-            finite = np.isfinite(rows.sum()) or np.isfinite(rows).all()  # a sum is quicker, but may overflow
-        if not finite:
-            bad = [name for name, column in zip(Batch._fields, columns, strict=True) if not np.isfinite(column).all()]
-            raise InputError(
-                f"transition with a number that is not finite in float32, in {', '.join(bad) or 'its values'}: the "
-                "environment or the policy has diverged; clip or rescale its observations and rewards."
-            )
+        if not ((rows >= self._least) & (rows <= self._most)).all():
+            raise InputError(self._fault(rows))
         self._write(rows)
+
+    def _fault(self, rows: np.ndarray) -> str:
+        """What is wrong with rows that are not within the limits."""
+        bad = [
+            name
+            for name, place in zip(Batch._fields, self._places, strict=True)
+            if not np.isfinite(rows[:, place]).all()
+        ]
+        if bad:
+            return (
+                f"transition with a number that is not finite in float32, in {', '.join(bad)}: the environment or the "
+                "policy has diverged; clip or rescale its observations and rewards."
+            )
+        place = self._places[1]
+        least, most, actions = self._least[place], self._most[place], rows[:, place]
+        outside = actions[((actions < least) | (actions > most)).any(axis=1)][0]
+        return (
+            f"action {outside.tolist()} lies outside its bounds, {self.action_space.low.ravel().tolist()} to "
+            f"{self.action_space.high.ravel().tolist()}: store it as the environment took it; clip it before the step."
+        )
 
     def _write(self, rows: np.ndarray) -> None:
         start = self.added % self.capacity
@@ -145,32 +197,13 @@ class ReplayBuffer:
         """
         return self.sampler(batch_size)()
 
-    def sampler(self, batch_size: int) -> Callable[[], Batch]:
+    def sampler(self, batch_size: int) -> "Sampler":
         """`sample` for a loop: every call draws anew, into the tensors of the same batch.
 
         Raises:
             InputError: if the batch size is below 1; the sampler, if the buffer is empty.
         """
-        try:
-            indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64)
-            rows = self._rows.new_empty(batch_size, self.width)
-        except RuntimeError as error:
-            raise InputError(f"batch_size={batch_size}: more than the memory holds; lower it.") from error
-        batch = Batch(*(rows[:, place] for place in self._places))
-        # The same memory for NumPy, whose calls are quicker.
-        index_array = indices.numpy()
-        row_array = rows.numpy() if self._array is not None else None
-
-        def sample() -> Batch:
-            require(self.added > 0, "sample from an empty replay buffer: add a transition first.")
-            indices.random_(len(self), generator=self._generator)
-            if self._array is not None:
-                self._array.take(index_array, axis=0, out=row_array, mode="clip")  # "raise" would copy first
-            else:
-                torch.index_select(self._rows, 0, indices.to(self._rows.device), out=rows)
-            return batch
-
-        return sample
+        return Sampler(self, batch_size)
 
     def transitions(self) -> Batch:
         """Everything stored, oldest first."""
@@ -212,3 +245,32 @@ class ReplayBuffer:
             self._write(piece.numpy())
         require(self.added == added, f"{self.added - first} stored transitions, {added - first} were expected.")
         self._generator.set_state(state["generator"])
+
+
+class Sampler:
+    """Draws batches of a buffer into the same tensors: `ReplayBuffer.sampler`. A copy draws from the buffer's copy."""
+
+    def __init__(self, buffer: ReplayBuffer, batch_size: int) -> None:
+        try:
+            self._indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64, device="cpu")
+            self._rows = buffer._rows.new_empty(batch_size, buffer.width)
+        except RuntimeError as error:
+            raise InputError(f"batch_size={batch_size}: more than the memory holds; lower it.") from error
+        self._buffer = buffer
+        self._batch = Batch(*(self._rows[:, place] for place in buffer._places))
+        # The same memory for NumPy, whose calls are quicker.
+        self._index_array = self._indices.numpy()
+        self._row_array = self._rows.numpy() if buffer._array is not None else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sampler, (self._buffer, len(self._indices))
+
+    def __call__(self) -> Batch:
+        buffer = self._buffer
+        require(buffer.added > 0, "sample from an empty replay buffer: add a transition first.")
+        self._indices.random_(len(buffer), generator=buffer._generator)
+        if buffer._array is not None:
+            buffer._array.take(self._index_array, axis=0, out=self._row_array, mode="clip")  # "raise" would copy first
+        else:
+            torch.index_select(buffer._rows, 0, self._indices.to(buffer._rows.device), out=self._rows)
+        return self._batch

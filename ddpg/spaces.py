@@ -9,6 +9,9 @@ from gymnasium.spaces import Box
 
 from ddpg.errors import InputError, require
 
+REAL_KINDS = "fbiu"
+"""of a dtype: floating-point, boolean, signed, unsigned"""
+
 
 def check_spaces(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
     """Raise `InputError` unless both are non-empty Boxes and the actions are bounded real numbers."""
@@ -53,9 +56,11 @@ def centre_and_half_range(space: Box) -> tuple[np.ndarray, np.ndarray]:
 def as_rows(space: Box, values: np.ndarray, role: str) -> np.ndarray:
     """Reshape one sample of the space, or several with a leading axis, to rows `(n, size)`.
 
-    Raises `InputError` where the shape is neither.
+    Raises `InputError` where the shape is neither, or the values are no real numbers.
     """
     values, shape = np.asarray(values), space.shape
+    if values.dtype.kind not in REAL_KINDS:
+        raise InputError(f"{role} of type {values.dtype}: expected real numbers, as {space} holds them.")
     if values.shape != shape and values.shape[1:] != shape:
         raise InputError(f"{role} of shape {values.shape}: expected {shape}, or (n, …) of these with a leading axis.")
     return values.reshape(-1, math.prod(shape))

@@ -1,19 +1,28 @@
 """The updates against numbers worked out independently, against another implementation, and against each other."""
 
+import copy
+import inspect
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import ACTIONS, OBSERVATIONS, identical, make_agent, make_batch, weights
 from gymnasium.spaces import Box, Dict, Discrete
+from omegaconf import OmegaConf
 from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
+from torch import nn
 
-from ddpg import DDPG, Batch, GaussianNoise, InputError, checkpoint
+import ddpg.command_line
+from ddpg import DDPG, Batch, GaussianNoise, InputError, OrnsteinUhlenbeckNoise, ReplayBuffer, checkpoint
+from ddpg.critic_freeze import CriticFreeze
+from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop, Manual
 
 
@@ -52,7 +61,7 @@ def test_stable_baselines3_agrees():
 
     observation_space = Box(-np.inf, np.inf, (3,), np.float32)
     action_space = Box(-2.0, 2.0, (1,), np.float32)
-    agent = DDPG(observation_space, action_space, hidden_sizes=(32, 32), critic_lr=1e-3, actor_lr=1e-3, seed=7)
+    agent = DDPG(observation_space, action_space, hidden_sizes=(32, 32), polyak=0.005, seed=7)
     other = stable_baselines3.DDPG(
         "MlpPolicy", "Pendulum-v1", learning_rate=1e-3, tau=0.005, gamma=0.99, policy_kwargs={"net_arch": [32, 32]}
     )
@@ -318,8 +327,8 @@ def test_a_loaded_agent_goes_on_as_the_saved_one(tmp_path):
     for seed in range(5):
         agent.update(make_batch(seed=seed))
     agent.act(np.zeros(3), explore=True)
-    agent.save(tmp_path / "agent.pt")
-    loaded = DDPG.load(tmp_path / "agent.pt")
+    agent.save(tmp_path / "agent.safetensors")
+    loaded = DDPG.load(tmp_path / "agent.safetensors")
     assert loaded.gradient_stop == agent.gradient_stop
     assert loaded.observation_space == agent.observation_space
     assert loaded.action_space == agent.action_space
@@ -339,28 +348,28 @@ def test_numbers_of_numpys_are_kept_as_plain_ones(tmp_path):
         gradient_stop=Manual(scale=np.float32(0.5), every=np.int64(2)),
         exploration=GaussianNoise(sigma=np.float64(0.1)),
     )
-    agent.save(tmp_path / "agent.pt")
-    assert DDPG.load(tmp_path / "agent.pt").gradient_stop == Manual(scale=0.5, every=2)
+    agent.save(tmp_path / "agent.safetensors")
+    assert DDPG.load(tmp_path / "agent.safetensors").gradient_stop == Manual(scale=0.5, every=2)
 
 
 def test_moments_that_do_not_fit_their_parameters_are_refused(tmp_path):
     """A fused kernel would run past the end of a moment that is too short."""
     agent = make_agent()
     agent.update(make_batch())
-    agent.save(tmp_path / "agent.pt")
-    content = checkpoint.load(tmp_path / "agent.pt")
+    agent.save(tmp_path / "agent.safetensors")
+    content = checkpoint.load(tmp_path / "agent.safetensors")
     content["agent"]["actor_optimizer"]["state"]["2"]["exp_avg"] = torch.zeros(1)
-    checkpoint.save(tmp_path / "agent.pt", content)
+    checkpoint.save(tmp_path / "agent.safetensors", content)
     with pytest.raises(InputError, match=r"optimizer state exp_avg of shape \(1,\)"):
-        DDPG.load(tmp_path / "agent.pt")
+        DDPG.load(tmp_path / "agent.safetensors")
 
 
 def test_another_optimizer_starts_without_moments(tmp_path):
     agent = make_agent()
     agent.update(make_batch())
-    agent.save(tmp_path / "agent.pt")
+    agent.save(tmp_path / "agent.safetensors")
     for optimizer in ("SGD", partial(torch.optim.Adam, amsgrad=True)):
-        DDPG.load(tmp_path / "agent.pt", optimizer=optimizer).update(make_batch())
+        DDPG.load(tmp_path / "agent.safetensors", optimizer=optimizer).update(make_batch())
 
 
 @pytest.mark.parametrize("saved", ["none", "no_grad", "optimizer"])
@@ -368,8 +377,8 @@ def test_another_optimizer_starts_without_moments(tmp_path):
 def test_a_checkpoint_can_be_loaded_with_another_stop(saved, loaded, tmp_path):
     agent = make_agent(gradient_stop=saved)
     agent.update(make_batch())
-    agent.save(tmp_path / "agent.pt")
-    other = DDPG.load(tmp_path / "agent.pt", gradient_stop=loaded)
+    agent.save(tmp_path / "agent.safetensors")
+    other = DDPG.load(tmp_path / "agent.safetensors", gradient_stop=loaded)
     assert identical(weights(*agent.modules().values()), weights(*other.modules().values()))
     other.update(make_batch())
     assert other.gradient_stop.name == loaded
@@ -380,15 +389,170 @@ def test_a_stop_of_the_users_own_has_to_be_given_again(tmp_path):
     class Mine(GradientStop):
         helper: Callable[[float], float] = abs
 
-    make_agent(gradient_stop=Mine()).save(tmp_path / "agent.pt")
+    make_agent(gradient_stop=Mine()).save(tmp_path / "agent.safetensors")
     with pytest.raises(InputError, match="gradient_stop is none of this project's own"):
-        DDPG.load(tmp_path / "agent.pt")
-    assert isinstance(DDPG.load(tmp_path / "agent.pt", gradient_stop=Mine()).gradient_stop, Mine)
+        DDPG.load(tmp_path / "agent.safetensors")
+    assert isinstance(DDPG.load(tmp_path / "agent.safetensors", gradient_stop=Mine()).gradient_stop, Mine)
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
-    make_agent().save(tmp_path / "agent.pt")
+    make_agent().save(tmp_path / "agent.safetensors")
     with pytest.raises(
         InputError, match=r"actor\.hidden\.0\.bias is of shape \(16,\); spaces and options ask for \(4,\)"
     ):
-        DDPG.load(tmp_path / "agent.pt", hidden_sizes=(4,))
+        DDPG.load(tmp_path / "agent.safetensors", hidden_sizes=(4,))
+
+
+def test_constructor_and_config_have_the_same_defaults():
+    """Whoever trains from Python trains the same agent as whoever types a command."""
+    defaults = {name: option.default for name, option in inspect.signature(DDPG).parameters.items()}
+    modern = _config("agent/modern.yaml")
+    assert modern.pop("optimizer_options") is None
+    assert defaults.pop("optimizer").__name__ == modern.pop("optimizer")
+    assert list(defaults.pop("hidden_sizes")) == modern.pop("hidden_sizes")
+    train = _config("train.yaml")
+    chosen = {group: name for each in train["defaults"] if each != "_self_" for group, name in each.items()}
+    groups = {name: chosen[name] for name in ("gradient_stop", "critic_freeze", "exploration")}
+    rest = {name: train[name] for name in ("device", "seed")}
+    del defaults["observation_space"], defaults["action_space"]
+    assert defaults == modern | groups | rest
+
+
+@pytest.mark.parametrize("family", [GradientStop, CriticFreeze, Exploration])
+def test_options_and_their_config_files_have_the_same_defaults(family):
+    files = sorted((Path(ddpg.command_line.CONF) / family.kind).glob("*.yaml"))
+    assert [_config(path) for path in files] == [family.make(path.stem).as_data() for path in files]
+
+
+def _config(path):
+    return OmegaConf.to_container(OmegaConf.load(Path(ddpg.command_line.CONF) / path))
+
+
+NETWORKS = ["actor", "critic", "target_actor", "target_critic", "bootstrapping_actor"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_not_replaced(name):
+    agent = make_agent()
+    network = getattr(agent, name)
+    with pytest.raises(InputError, match=rf"agent\.{name} cannot be replaced: .*load_state_dict\(mine"):
+        setattr(agent, name, copy.deepcopy(network))
+    assert getattr(agent, name) is network
+    setattr(agent, name, network)
+    network.load_state_dict(make_agent(seed=1).actor.state_dict() if "actor" in name else network.state_dict())
+    agent.update(make_batch())
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda agent: setattr(agent.actor, "output", nn.Linear(16, 2)),
+        lambda agent: setattr(agent.critic.layers[0], "weight", nn.Parameter(torch.zeros(16, 5))),
+        lambda agent: agent.critic.layers.append(nn.Linear(1, 1)),
+        lambda agent: agent.target_actor.load_state_dict(agent.actor.state_dict(), assign=True),
+        lambda agent: nn.utils.parametrizations.weight_norm(agent.actor.output),
+    ],
+    ids=["layer", "parameter", "one more", "assigned", "parametrized"],
+)
+@pytest.mark.parametrize("update", ["update_critic", "update_actor"])
+def test_a_replaced_parameter_is_refused_before_anything_moves(replace, update):
+    agent = make_agent()
+    agent.update(make_batch())
+    replace(agent)
+    before = weights(*agent.modules().values())
+    with pytest.raises(InputError, match=r"a parameter of the agent's networks was replaced"):
+        getattr(agent, update)(make_batch())
+    assert identical(before, weights(*agent.modules().values()))
+    assert agent.critic_updates == 1
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])
+def test_a_copy_of_an_agent_goes_on_as_the_agent_and_apart_from_it(duplicate, bootstrap_actor):
+    agent = make_agent(bootstrap_actor=bootstrap_actor, gradient_stop=Manual(every=2), exploration="ornstein_uhlenbeck")
+    for seed in range(3):
+        agent.update(make_batch(seed=seed))
+    agent.act(np.zeros(3), explore=True)
+    other = duplicate(agent)
+    before = weights(*other.modules().values())
+    for seed in range(3, 6):
+        agent.update(make_batch(seed=seed))
+    assert identical(before, weights(*other.modules().values()))
+    for seed in range(3, 6):
+        other.update(make_batch(seed=seed))
+    assert identical(weights(*agent.modules().values()), weights(*other.modules().values()))
+    assert (agent.act(np.ones(3), explore=True) == other.act(np.ones(3), explore=True)).all()
+
+
+def test_an_update_that_fails_is_not_counted():
+    class Failing(Manual):
+        broken = False
+
+        def backward(self, loss, policy, update):
+            if Failing.broken:
+                raise ArithmeticError
+            super().backward(loss, policy, update)
+
+    agent, other = make_agent(gradient_stop=Failing(every=2)), make_agent(gradient_stop=Manual(every=2))
+    for seed in range(6):
+        Failing.broken = True
+        with pytest.raises(ArithmeticError):
+            agent.update(make_batch(seed=7))
+        Failing.broken = False
+        if seed == 3:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(agent.critic_optimizer, "step", lambda: 1 / 0)
+                with pytest.raises(ZeroDivisionError):
+                    agent.update(make_batch(seed=7))
+        assert agent.critic_updates == seed
+        agent.update(make_batch(seed=seed))
+        other.update(make_batch(seed=seed))
+    assert identical(weights(*agent.modules().values()), weights(*other.modules().values()))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.set_grad_enabled(False)])
+@pytest.mark.parametrize("update", ["update", "update_critic", "update_actor"])
+def test_an_update_without_gradients_is_refused_before_anything_changes(mode, update):
+    agent = make_agent()
+    agent.update(make_batch())
+    before, state = weights(*agent.modules().values()), copy.deepcopy(agent.critic_optimizer.state_dict()["state"])
+    with mode(), pytest.raises(InputError, match=r"an update inside torch\.no_grad\(\) .* call it outside"):
+        getattr(agent, update)(make_batch())
+    assert identical(before, weights(*agent.modules().values()))
+    assert agent.critic_updates == 1
+    assert state[0]["step"] == agent.critic_optimizer.state_dict()["state"][0]["step"]
+
+
+def test_agents_with_one_noise_instance_have_each_its_own_state():
+    noise = OrnsteinUhlenbeckNoise()
+    one, other = (make_agent(exploration=noise, seed=seed) for seed in range(2))
+    alone = make_agent(exploration="ornstein_uhlenbeck", seed=0)
+    for _ in range(3):
+        other.act(np.zeros(3), explore=True)
+        assert (one.act(np.zeros(3), explore=True) == alone.act(np.zeros(3), explore=True)).all()
+
+
+@pytest.mark.parametrize("seed", [2**64, -1, 0.5, "1", True, None])
+def test_a_seed_out_of_range_is_refused(seed):
+    make_agent(seed=2**64 - 1)
+    ReplayBuffer(2, OBSERVATIONS, ACTIONS, seed=2**64 - 1)
+    sentence = rf"seed={seed}: must be a whole number, 0 or more, {2**64 - 1} or less"
+    with pytest.raises(InputError, match=sentence):
+        make_agent(seed=seed)
+    with pytest.raises(InputError, match=sentence):
+        ReplayBuffer(2, OBSERVATIONS, ACTIONS, seed=seed)
+
+
+def test_weights_are_drawn_on_the_cpu_and_no_other_device_is_seeded(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("another device was seeded"))
+    with torch.device("meta"):
+        agent = make_agent(seed=5)
+    assert identical(weights(agent.actor, agent.critic), weights(make_agent(seed=5).actor, agent.critic))
+    agent.update(make_batch())
+
+
+@pytest.mark.parametrize("name", ["agent.pt", "agent", "agent.safetensors.bak"])
+def test_a_file_is_called_what_it_is(name, tmp_path):
+    with pytest.raises(InputError, match=rf"{name}: a checkpoint is .* safetensors format; call it .*\.safetensors"):
+        make_agent().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -114,13 +114,13 @@ ABSURD = {
 
 @pytest.mark.parametrize("option", ABSURD)
 def test_an_agent_of_absurd_size_is_refused_before_it_is_made(tmp_path, option):
-    make_agent().save(tmp_path / "agent.pt")
-    content = checkpoint.load(tmp_path / "agent.pt")
+    make_agent().save(tmp_path / "agent.safetensors")
+    content = checkpoint.load(tmp_path / "agent.safetensors")
     content["agent"]["options"][option] = ABSURD[option]
-    checkpoint.save(tmp_path / "agent.pt", content)
+    checkpoint.save(tmp_path / "agent.safetensors", content)
     before = peak_memory()
     with pytest.raises(InputError):
-        DDPG.load(tmp_path / "agent.pt")
+        DDPG.load(tmp_path / "agent.safetensors")
     assert peak_memory() - before < 500  # MiB
 
 
@@ -195,9 +195,9 @@ def test_what_is_no_checkpoint_is_named(tmp_path):
     (tmp_path / "old.pt").write_bytes(torch_saved(tmp_path))
     with pytest.raises(InputError, match=r"made by torch\.save"):
         DDPG.load(tmp_path / "old.pt")
-    checkpoint.save(tmp_path / "empty.pt", {"agent": {}})
+    checkpoint.save(tmp_path / "empty.safetensors", {"agent": {}})
     with pytest.raises(InputError, match="does not fit the agent"):
-        DDPG.load(tmp_path / "empty.pt")
+        DDPG.load(tmp_path / "empty.safetensors")
 
 
 def test_of_a_runs_folder_the_newest_checkpoint_is_taken_and_of_a_damaged_one_the_one_before(tmp_path):

@@ -185,15 +185,15 @@ def test_agents_of_a_joint_update_act_and_are_saved_alone(tmp_path):
     update = JointUpdate(agents)
     for _ in range(3):
         update([make_batch(dtype=DOUBLE)] * 3)
-    agents[1].save(tmp_path / "agent.pt")
+    agents[1].save(tmp_path / "agent.safetensors")
     alone = double_agent()
     alone.update(make_batch(dtype=DOUBLE))
-    alone.save(tmp_path / "alone.pt")
-    loaded = type(agents[1]).load(tmp_path / "agent.pt")
+    alone.save(tmp_path / "alone.safetensors")
+    loaded = type(agents[1]).load(tmp_path / "agent.safetensors")
     assert distance(loaded, agents[1]) == 0
     assert (loaded.act([0.1, 0.2, 0.3]) == agents[1].act([0.1, 0.2, 0.3])).all()
     # Not what the others have beside its own.
-    assert (tmp_path / "agent.pt").stat().st_size < 1.1 * (tmp_path / "alone.pt").stat().st_size
+    assert (tmp_path / "agent.safetensors").stat().st_size < 1.1 * (tmp_path / "alone.safetensors").stat().st_size
 
 
 @pytest.mark.parametrize(

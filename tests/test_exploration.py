@@ -59,3 +59,25 @@ def test_a_sample_is_not_changed_by_what_follows():
 def test_values_out_of_range_are_refused(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         OrnsteinUhlenbeckNoise(**settings)
+
+
+@pytest.mark.parametrize("ended", [(), (True,), (np.bool_(True),), ([True],), ([1],), (np.array([1]),)])
+@pytest.mark.parametrize("shape", [(1, 2), (1, 1)])
+def test_of_one_environment_the_end_is_told_in_any_form(shape, ended):
+    process = OrnsteinUhlenbeckNoise(theta=0.0)
+    GaussianNoise().reset(*ended)
+    for going_on in (False, [False], np.array([0])):
+        process.sample(shape, np.random.default_rng(0))
+        before = process.state_dict()
+        process.reset(going_on)
+        assert process.state_dict() == before
+    process.reset(*ended)
+    assert not np.any(process.state_dict()["x"])
+
+
+def test_without_marks_all_environments_start_afresh():
+    process = OrnsteinUhlenbeckNoise()
+    process.reset()  # before there is any
+    process.sample((3, 2), np.random.default_rng(0))
+    process.reset()
+    assert process.state_dict()["x"] == [[0, 0]] * 3

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,7 @@ from ddpg import InputError, ReplayBuffer
 
 
 def transition(number: int) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, bool]:
-    return np.full(3, number), np.full(2, number / 10), 100.0 + number, np.full(3, number + 0.5), number % 3 == 0
+    return np.full(3, number), np.full(2, number / 1000), 100.0 + number, np.full(3, number + 0.5), number % 3 == 0
 
 
 def transitions(first: int, count: int) -> list[np.ndarray]:
@@ -203,3 +206,102 @@ def test_whatever_is_added_comes_back_as_it_is_in_float32(shape, dtype, rows, da
     ):
         np.testing.assert_array_equal(stored.numpy(), given_.reshape(rows, -1).astype(np.float32))
     np.testing.assert_array_equal(batch.rewards.numpy(), np.array(rewards, np.float32))
+
+
+COPIES = [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+
+
+@pytest.mark.parametrize("duplicate", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_of_a_buffer_goes_on_as_the_buffer_and_apart_from_it(duplicate):
+    buffer = ReplayBuffer(4, OBSERVATIONS, ACTIONS, seed=3)
+    buffer.add(*transitions(0, 3))
+    other = duplicate(buffer)
+    other.add(*transitions(3, 2))
+    assert numbers(other) == [1, 2, 3, 4]
+    assert set((other.sample(99).rewards - 100).tolist()) == {1, 2, 3, 4}
+    assert numbers(buffer) == [0, 1, 2]
+    assert set((buffer.sample(99).rewards - 100).tolist()) == {0, 1, 2}
+    buffer.add(*transitions(3, 2))
+    assert torch.equal(buffer.sample(99).rewards, other.sample(99).rewards)
+
+
+@pytest.mark.parametrize("duplicate", COPIES[1:], ids=["deepcopy", "pickle"])
+def test_a_copied_sampler_draws_from_the_copied_buffer(duplicate):
+    buffer = ReplayBuffer(4, OBSERVATIONS, ACTIONS, seed=3)
+    buffer.add(*transition(0))
+    kept = {"sampler": buffer.sampler(50), "buffer": buffer}
+    kept["sampler"]()
+    other = duplicate(kept)
+    other["buffer"].add(*transition(1))
+    batch = other["sampler"]()
+    assert set((batch.rewards - 100).tolist()) == {0, 1}
+    assert set((kept["sampler"]().rewards - 100).tolist()) == {0}
+    assert set((batch.rewards - 100).tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({4: 7}, "terminated=7: must be True or False"),
+        ({4: 0.5}, r"terminated=0\.5: must be True or False"),
+        ({4: float("nan")}, "terminated=nan: must be True or False"),
+        ({4: "1"}, "terminated='1': must be True or False"),
+        ({4: None}, "terminated=None: must be True or False"),
+        ({2: "1.0"}, r"reward='1\.0': must be a real number"),
+        ({2: 1 + 1j}, r"reward=\(1\+1j\): must be a real number"),
+        ({2: None}, "reward=None: must be a real number"),
+        ({0: np.zeros(3, complex)}, "observation of type complex128: expected real numbers"),
+        ({0: ["0", "0", "0"]}, "observation of type <U1: expected real numbers"),
+        ({3: np.array([0, None, 0])}, "next_observation of type object: expected real numbers"),
+        ({3: np.zeros(3, "datetime64[s]")}, r"next_observation of type datetime64\[s\]: expected real numbers"),
+        ({1: np.zeros(2, complex)}, "action of type complex128: expected real numbers"),
+        ({1: [0.0, 5.1]}, r"action \[0\.0, 5\.09.*\] lies outside its bounds, \[-2\.0, -1\.0\] to \[1\.0, 5\.0\]"),
+        ({1: [-2.01, 0.0]}, "lies outside its bounds"),
+        ({1: [1e30, 0.0]}, "lies outside its bounds"),
+    ],
+    ids=str,
+)
+def test_what_is_no_transition_is_refused_and_not_stored(change, sentence):
+    buffer = ReplayBuffer(4, OBSERVATIONS, ACTIONS)
+    with pytest.raises(InputError, match=sentence):
+        buffer.add(*(change.get(position, value) for position, value in enumerate(transition(1))))
+    several = transitions(0, 3)
+    for position, value in change.items():
+        several[position] = np.array([*several[position][:2], value], dtype=np.asarray(value).dtype)
+    with pytest.raises(InputError):
+        buffer.add(*several)
+    assert len(buffer) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_bounds_and_what_rounding_makes_of_them_are_actions(dtype):
+    low, high = np.array([-0.3, 7.1, -3e4], dtype), np.array([0.3, 7.3, 3e4], dtype)
+    buffer = ReplayBuffer(9, OBSERVATIONS, Box(low, high, dtype=dtype))
+    for action in (low, high, np.nextafter(low, -np.inf, dtype=dtype), np.nextafter(high, np.inf, dtype=dtype)):
+        buffer.add(np.zeros(3), action, 0.0, np.zeros(3), False)
+    assert len(buffer) == 4
+    widest = ReplayBuffer(1, OBSERVATIONS, Box(-3.4e38, 3.4e38, (1,), np.float32))
+    widest.add(np.zeros(3), [3.4e38], 0.0, np.zeros(3), False)
+    with pytest.raises(InputError, match="not finite in float32, in actions"):
+        widest.add(np.zeros(3), [np.inf], 0.0, np.zeros(3), False)
+
+
+@pytest.mark.parametrize("terminated", [True, 1, 1.0, np.bool_(True), np.uint8(1), np.ones(1), [True]])
+@pytest.mark.parametrize("reward", [1, True, np.float64(1), np.int8(1), [1.0]])
+def test_numbers_of_every_real_type_are_taken(reward, terminated):
+    buffer = ReplayBuffer(1, OBSERVATIONS, ACTIONS)
+    buffer.add([True, False, True], [1, 0], reward, np.arange(3, dtype=np.uint8), terminated)
+    assert [tensor.tolist() for tensor in buffer.transitions()] == [[[1, 0, 1]], [[1, 0]], [1], [[0, 1, 2]], [1]]
+
+
+def test_a_buffer_without_numpy_is_the_same():
+    """As on a GPU, whose memory NumPy does not see."""
+    one, other = (ReplayBuffer(5, OBSERVATIONS, ACTIONS, seed=3) for _ in range(2))
+    other._array = None
+    sampler = other.sampler(20)
+    for first, count in ((0, 3), (3, 1), (4, 4), (8, 12)):
+        for buffer in (one, other):
+            buffer.add(*transitions(first, count))
+        assert numbers(other) == numbers(one)
+        assert all(map(torch.equal, sampler(), one.sample(20)))
+        assert torch.equal(other.sample(7).rewards, one.sample(7).rewards)
