@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from ddpg.errors import InputError, require, whole
+from ddpg.memory import physical_memory
 from ddpg.spaces import REAL_KINDS, as_rows, check_spaces, size
 
 GREATEST_SEED = 2**64 - 1
@@ -51,6 +53,8 @@ class ReplayBuffer:
         InputError: for a capacity below 1 or beyond the memory, or spaces that DDPG does not take.
     """
 
+    _rows: Tensor
+
     def __init__(
         self,
         capacity: int,
@@ -64,6 +68,9 @@ class ReplayBuffer:
         self.observation_space = observation_space
         self.action_space = action_space
         self._widths = [size(observation_space), size(action_space), 1, size(observation_space), 1]
+        if torch.device(device).type == "cpu":
+            others = sum(each._rows.nbytes for each in _buffers if each._rows.device.type == "cpu")
+            check_memory(capacity, observation_space, action_space, others=others)
         try:
             self._rows = torch.empty(capacity, self.width, device=device)
         except RuntimeError as error:
@@ -71,13 +78,13 @@ class ReplayBuffer:
             raise InputError(
                 f"buffer capacity {capacity}: needs {gigabytes:.1f} GB on {device}, more than there is; lower it."
             ) from error
+        _buffers.add(self)
         self._array = self._for_numpy()
         ends = np.cumsum(self._widths).tolist()
         # Rewards and terminations, the third and the last, are numbers, not rows of one.
         self._places = (slice(ends[0]), slice(ends[0], ends[1]), ends[1], slice(ends[2], ends[3]), ends[3])
-        self._generator = torch.Generator().manual_seed(
-            whole("seed", seed, 0, GREATEST_SEED)
-        )  # the same samples on every device
+        # The same samples on every device.
+        self._generator = torch.Generator().manual_seed(whole("seed", seed, 0, GREATEST_SEED))
         self.added = 0
         """how many transitions were ever added: they are numbered from 0, and number n lies in row n % capacity"""
         self._least, self._most = self._limits()
@@ -102,6 +109,7 @@ class ReplayBuffer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        _buffers.add(self)
         self._array = self._for_numpy()  # of the copied rows
 
     def __copy__(self) -> Self:
@@ -245,6 +253,23 @@ class ReplayBuffer:
             self._write(piece.numpy())
         require(self.added == added, f"{self.added - first} stored transitions, {added - first} were expected.")
         self._generator.set_state(state["generator"])
+
+
+_buffers: "WeakSet[ReplayBuffer]" = WeakSet()
+"""all that there are: memory is taken only as they fill, so that nobody else would refuse one too many"""
+
+
+def check_memory(capacity: int, observation_space: Box, action_space: Box, count: int = 1, others: int = 0) -> None:
+    """Raise `InputError` if so many buffers, with others of so many bytes, are more than this machine's memory."""
+    needed = count * capacity * 4 * (2 * size(observation_space) + size(action_space) + 2)
+    together = f"{f'{count} buffers together need' if count > 1 else 'needs'} {needed / 1e9:,.1f} GB"
+    beside = f" beside the {others / 1e9:,.1f} GB of others" if others else ""
+    memory = physical_memory()
+    require(
+        needed + others < memory,
+        f"buffer capacity {capacity} (buffer_size): {together}{beside}, more than the {memory / 1e9:,.1f} GB "
+        f"there are; lower it{', or delete the others first' if others else ''}.",
+    )
 
 
 class Sampler:

@@ -247,7 +247,7 @@ def test_learning_in_double_precision():
     [
         (OBSERVATIONS, Discrete(3), r"action space Discrete\(3\).*only a Box"),
         (Dict(a=OBSERVATIONS), ACTIONS, r"observation space Dict.*only a Box"),
-        (OBSERVATIONS, Box(-np.inf, 1, (2,)), "action space .* is unbounded.*RescaleAction"),
+        (OBSERVATIONS, Box(-np.inf, 1, (2,)), "action space .* is unbounded.*TransformAction"),
         (OBSERVATIONS, Box(-1e300, 1e300, (2,), np.float64), "too wide for float32"),
         (OBSERVATIONS, Box(0, 3, (2,), np.int64), "integer type.*float32"),
         (Box(0, 1, (0,)), ACTIONS, "observation space .* no elements"),

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ddpg import InputError, ReplayBuffer
+from ddpg.replay_buffer import check_memory
 
 
 def transition(number: int) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, bool]:
@@ -117,7 +119,7 @@ def test_a_transition_that_does_not_fit_is_refused_and_not_stored(change, senten
 def test_what_cannot_be_made_or_sampled_is_refused():
     with pytest.raises(InputError, match="capacity=0"):
         ReplayBuffer(0, OBSERVATIONS, ACTIONS)
-    with pytest.raises(InputError, match=r"needs 40000000\.0 GB"):
+    with pytest.raises(InputError, match=r"needs 40,000,000\.0 GB"):
         ReplayBuffer(10**15, OBSERVATIONS, ACTIONS)
     buffer = ReplayBuffer(4, OBSERVATIONS, ACTIONS)
     with pytest.raises(InputError, match="empty replay buffer"):
@@ -125,6 +127,23 @@ def test_what_cannot_be_made_or_sampled_is_refused():
     buffer.add(*transition(1))
     with pytest.raises(InputError, match="batch_size=0"):
         buffer.sample(0)
+
+
+def test_buffers_that_do_not_fit_together_are_refused_as_a_single_one_is(monkeypatch):
+    monkeypatch.setattr("ddpg.replay_buffer._buffers", WeakSet())
+    width = 2 * 3 + 2 + 2
+    monkeypatch.setattr("ddpg.replay_buffer.physical_memory", lambda: 1000 * 4 * width)
+    first = ReplayBuffer(600, OBSERVATIONS, ACTIONS)
+    with pytest.raises(InputError, match=r"buffer capacity 401 .*beside the .* GB of others.*delete the others first"):
+        ReplayBuffer(401, OBSERVATIONS, ACTIONS)
+    second = copy.deepcopy(ReplayBuffer(200, OBSERVATIONS, ACTIONS))
+    with pytest.raises(InputError, match="delete the others first"):
+        ReplayBuffer(300, OBSERVATIONS, ACTIONS)
+    del first
+    assert len(ReplayBuffer(300, OBSERVATIONS, ACTIONS)) == len(second) == 0
+    check_memory(249, OBSERVATIONS, ACTIONS, count=4)
+    with pytest.raises(InputError, match=r"4 buffers together need .* GB, more than the .* GB there are; lower it\."):
+        check_memory(250, OBSERVATIONS, ACTIONS, count=4)
 
 
 class AgainstAList(RuleBasedStateMachine):
