@@ -49,6 +49,12 @@ def test_a_blend_is_a_move_towards_another_tensor(dtype):
     assert not is_blend(before, torch.zeros_like(before), before)
 
 
+def test_whole_numbers_are_copied_or_not():
+    before, online = torch.arange(8), torch.arange(8) * 2
+    assert is_blend(before, online.clone(), online)
+    assert not is_blend(before, before + 1, online)
+
+
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.005])
 def test_a_blend_may_be_a_hundredth_of_its_way_off_and_no_more(share):
     before, online, aside = torch.eye(3, dtype=torch.float64)
