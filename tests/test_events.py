@@ -50,6 +50,17 @@ def test_events_wait_until_the_disk_takes_them(tmp_path, monkeypatch):
     assert points(tmp_path) == [(1, 1), (2, 2), (3, 3)]
 
 
+def test_what_is_new_goes_to_the_file_every_few_seconds(tmp_path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    events, found = EventFile(tmp_path), []
+    for step in range(18):
+        events.add(scalar("a", float(step)), step)
+        found.append(len(points(tmp_path)) if (tmp_path / NAME).exists() else 0)
+        now += 1
+    assert found == [0] * 6 + [7] * 6 + [13] * 6
+
+
 @pytest.mark.parametrize("damage", ["missing", "shorter", "flipped"])
 def test_a_damaged_file_is_said_and_kept_aside(tmp_path, damage):
     events = EventFile(tmp_path)

@@ -1,5 +1,6 @@
 import errno
 import os
+import stat
 
 import pytest
 
@@ -10,6 +11,22 @@ def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path):
     for content in (b"one", b"other"):
         files.write(tmp_path / "file", content)
         assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", content)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Elsewhere a folder cannot be synced.")
+def test_content_is_on_the_disk_before_its_name_and_its_name_before_anybody_relies_on_it(tmp_path, monkeypatch):
+    fsync, replace, done = os.fsync, os.replace, []
+
+    def synced(descriptor):
+        found = os.fstat(descriptor)
+        here = os.path.samestat(found, tmp_path.stat())
+        done.append("folder" if here else ("file", stat.S_ISREG(found.st_mode) and found.st_size))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
+    files.write(tmp_path / "file", b"content")
+    assert done == [("file", len(b"content")), "name", "folder"]
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])

@@ -3,6 +3,7 @@
 import errno
 import json
 
+import numpy as np
 import pytest
 import torch
 from conftest import weights
@@ -10,7 +11,7 @@ from test_training import scalars, small
 
 from ddpg import DDPG, checkpoint
 from ddpg.recording import state
-from ddpg.run import DivergedError
+from ddpg.run import DivergedError, Run
 from ddpg.training import Training
 
 
@@ -48,6 +49,26 @@ def test_what_is_measured_of_one_of_several_seeds_holds_no_other_seeds_tensors(t
         training.close()
     for run in training.runs:
         assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state(run._copy))
+
+
+def test_the_digest_tells_any_two_sets_of_weights_apart_and_no_equal_ones(tmp_path):
+    """That ways of stopping a gradient end in the same weights is told by it alone."""
+    run, same = (Run(small(), tmp_path) for _ in range(2))  # online and target networks are equal as yet
+    digest = run._weights_digest()
+    found = [digest]
+    for parameter in (each for module in run.agent.modules().values() for each in module.parameters()):
+        numbers = parameter.data.view(-1)
+        for place in {0, len(numbers) - 1}:
+            former = numbers[place].clone()
+            for other in (np.nextafter(former.numpy(), np.float32(9)), 0.0, -0.0):
+                numbers[place] = float(other)
+                found.append(run._weights_digest())
+            numbers[place] = former
+    assert len(found) > 24 * 3
+    assert len({*found}) == len(found)
+    assert run._weights_digest() == same._weights_digest() == digest
+    run.close()
+    same.close()
 
 
 def poisoned(monkeypatch, updates, spoil, losses=float("nan")):

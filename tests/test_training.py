@@ -226,6 +226,7 @@ def test_what_a_run_leaves_behind(tmp_path):
     assert len(result["returns"]) == 100
     assert result["seed"] == 0
     assert result["config_digest"] == small().digest()
+    assert result["weights_digest"] == training._weights_digest()
     assert result["versions"].keys() == {"python", "ddpg", "torch", "gymnasium", "numpy"}
     loaded = DDPG.load(tmp_path)
     assert identical(weights(*loaded.modules().values()), weights(*training.agent.modules().values()))

@@ -1,5 +1,6 @@
 import pytest
 from finished_runs import experiment, finished_run
+from test_training import run, small
 
 from ddpg.comparison.comparison import Comparison
 from ddpg.comparison.reading import read
@@ -69,6 +70,13 @@ def test_lines_are_identical_only_if_all_their_pairs_are(tmp_path):
     finished_run(tmp_path / "detach" / "7", 7, stop="detach", weights_digest="another")
     finished_run(tmp_path / "no_grad" / "7", 7)
     assert compared(tmp_path).identical == [["none"], ["detach"], ["no_grad"]]
+
+
+def test_what_was_trained_is_told_apart_by_its_weights(tmp_path):
+    for stop in ("none", "detach", "no_grad"):
+        settings = {"gradient_stop": {"name": stop}, "total_steps": 100, "env__kwargs": {"max_episode_steps": 5}}
+        run(tmp_path / stop, small(**settings))
+    assert compared(tmp_path).identical == [["none"], ["detach", "no_grad"]]
 
 
 def test_a_stop_is_sound_as_its_settings_are(tmp_path):

@@ -58,6 +58,23 @@ def test_where_a_leak_matters_is_told_by_the_setting_that_decides(tmp_path, bad,
     assert f"mean return worse in {len(bad)}, exactly where `agent.critic_lr` is {limit}" in found
 
 
+@pytest.mark.parametrize(("sign", "word", "other_rate"), [(1, "better", 1e-2), (-1, "worse", 5e-4)])
+def test_what_cannot_be_told_apart_is_counted_so_whichever_way_it_leans(tmp_path, sign, word, other_rate):
+    for actor, rate in (("target", 1e-3), ("target", other_rate), ("online", 1e-3)):
+        place = {"actor": actor, "critic_lr": rate}
+        experiment(tmp_path, stops=("no_grad",), **place)
+        for seed in range(5):
+            differs = 50 if place == {"actor": "target", "critic_lr": 1e-3} else 10 * seed - 15
+            folder = tmp_path / f"none-{actor}-{rate}" / str(seed)
+            finished_run(folder, seed, stop="none", leak=1.0, offset=sign * differs, **place)
+    found = text(tmp_path, by=["gradient_stop"])
+    assert (
+        f"mean return {word} in 1 (`agent.bootstrap_actor=target`, `agent.critic_lr=0.001`), not to be told " in found
+    )
+    assert "apart in 2 (differences of " in found
+    assert "exactly where" not in found  # another place has the same rate
+
+
 def test_a_control_that_ends_alike_makes_nobody_one_algorithm(tmp_path):
     for seed in range(5):
         for stop in ("none", "no_grad"):

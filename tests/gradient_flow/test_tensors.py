@@ -47,3 +47,21 @@ def test_a_blend_is_a_move_towards_another_tensor(dtype):
     assert not is_blend(before, part, online)
     assert not is_blend(before, before.clamp(-0.5, 0.5), online)
     assert not is_blend(before, torch.zeros_like(before), before)
+
+
+def test_whole_numbers_are_copied_or_not():
+    before, online = torch.arange(8), torch.arange(8) * 2
+    assert is_blend(before, online.clone(), online)
+    assert not is_blend(before, before + 1, online)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.005])
+def test_a_blend_may_be_a_hundredth_of_its_way_off_and_no_more(share):
+    before, online, aside = torch.eye(3, dtype=torch.float64)
+    way, aside = online - before, aside * 2**0.5  # as long as the way, and at right angles to it
+    for off in (0.008, -0.008):
+        assert is_blend(before, before + share * (way + off * aside), online)
+    for off in (0.012, -0.012):
+        assert not is_blend(before, before + share * (way + off * aside), online)
+    assert is_blend(before, before + 1.008 * way, online)
+    assert not is_blend(before, before + 1.012 * way, online)
