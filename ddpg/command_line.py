@@ -55,6 +55,7 @@ def _seeds_name(first: object, count: object) -> str:
 
 
 OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
+OmegaConf.register_new_resolver("program", hints.program, replace=True)
 
 
 def train() -> None:

@@ -23,6 +23,7 @@ def check(arguments: list[str], conf: Path) -> None:
     Raises:
         InputError: naming the word.
     """
+    require("#" not in arguments, "#: this shell reads no comments (zsh: setopt interactive_comments); leave it out.")
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:

@@ -59,7 +59,7 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
         require(
             own.get(key) == changed.get(key) or key in _CHANGEABLE,
             f"{key}={_typed(changed, key)}: the run in {folder} has {_typed(own, key)}; a resumed run keeps its "
-            f"settings, so that it stays the same run, only {', '.join(_CHANGEABLE)} may change.",
+            f"settings, so that it stays the same run; only {' and '.join(_CHANGEABLE)} may change.",
         )
     step = found[0]["training"]["step"]
     require(
