@@ -3,42 +3,42 @@
 import argparse
 import hashlib
 import os
-import re
 import shlex
-import shutil
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpg import foreign_config, job, sweep
+from ddpg import files, foreign_config, hints, hydra_sentences, job, sweep
 from ddpg.agent import DDPG, usable_device
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.environments import make_environment
-from ddpg.errors import FaultyEnvironmentError, InputError, Note, choices, require, shown
+from ddpg.environments import find_environment, make_environment
+from ddpg.errors import FaultyEnvironmentError, InputError, Note, require, shown
 from ddpg.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.gradient_stop import GradientStop
+from ddpg.own_code import OwnCode, see_directory
 from ddpg.progress import fleeting
-from ddpg.resume import contents, has_result, kept, left_off, run_content
+from ddpg.resume import go_on, kept, left_off, run_content
 from ddpg.run import DivergedError
-from ddpg.settings import Settings, option_settings, valid_keys
+from ddpg.settings import Settings
 from ddpg.stopping import Stopped
-from ddpg.training import Training
+from ddpg.training import Training, folders
 
 # Beside the package where it is installed, beside its folder in a checkout.
 CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir())
+
+TRACEBACK_NAME = "traceback.txt"
 
 OmegaConf.register_new_resolver(
     "short",  # a folder's name may have 255 bytes, a sweep's overrides more
@@ -61,24 +61,32 @@ def _strategy_name(stop: object, freeze: object, bootstrap_actor: object) -> str
 
 OmegaConf.register_new_resolver("strategy", _strategy_name, replace=True)
 OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
+OmegaConf.register_new_resolver("program", hints.program, replace=True)
 
 
 def train() -> None:
     """`scripts/train.py`: Hydra composes the settings, `Training` runs them."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the errors over, instead of printing them in Hydra's own way
     with _mistakes_in_sentences():
+        hydra_sentences.check(sys.argv[1:], CONF)
         sys.argv[1:] = _locate_resumed_run(sys.argv[1:])
-        _refuse_empty_choices(sys.argv[1:])
         foreign_config.check(sys.argv[1:], CONF)
+        own = OwnCode.here()
+
+        def task(config: DictConfig) -> float | None:  # which a launcher brings to its workers with what it holds
+            return _train(config, own)
+
         with sweep.reported():
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_train)()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(task)()
 
 
 def train_job() -> None:
     """One run of a sweep, in the process that `job.train_apart` starts for it."""
-    with _mistakes_in_sentences():
-        folder, values = job.receive()
+    folder, values, directory, environments = job.receive()
+    with _mistakes_in_sentences(folder):
         settings = Settings.check(values)
+        see_directory(settings.env.id, directory)
+        OwnCode([], environments).register(settings.env.id)
         # The process of a sweep that was broken off may still be saving.
         with _alone(folder, patience=job.TIME_TO_SAVE + 5):
             training = _start(folder, settings, left_off(folder, settings))
@@ -98,7 +106,8 @@ def evaluate_run() -> None:
     parser.add_argument("--device", default="cpu", help="where the policy is computed; cpu by default")
     parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")
     arguments = parser.parse_args()
-    with _mistakes_in_sentences():
+    folder = arguments.run if arguments.run.is_dir() else arguments.run.parent.parent
+    with _mistakes_in_sentences(folder):
         episodes = arguments.episodes if arguments.episodes is not None else 3 if arguments.render else FINAL_EPISODES
         require(episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
         require(
@@ -106,33 +115,42 @@ def evaluate_run() -> None:
             "--render: there is no display to open a window on (DISPLAY is not set); leave it out, or log in with one.",
         )
         usable_device(arguments.device)
-        content = run_content(arguments.run, arguments.env, "--env")
+        content = run_content(arguments.run, arguments.env, "--env ")
         settings = Settings.check(content["settings"])
         env = settings.env
+        env_id = arguments.env or env.id
+        see_directory(env_id)
         agent = DDPG.from_state_dict(content["agent"], device=arguments.device)
-        environment = make_environment(env.id, env.kwargs, "human" if arguments.render else None, env.timeout)
+        try:
+            spec = find_environment(env_id)
+        except InputError as error:
+            error.args = (str(error).replace("env.id=", "--env "),)
+            raise
+        environment = make_environment(spec, env.kwargs, "human" if arguments.render else None, env.timeout)
         try:
             environment.freeze(content["training"]["statistics"])
             bar = fleeting(range(episodes), "evaluation", " episodes")
             evaluation = evaluate(agent, environment, bar, settings.evaluation.max_episode_steps)
         except FaultyEnvironmentError as error:
             hint = " A window needs a display." if arguments.render else ""
-            sys.exit(_complain(f"{error}{hint}", status=1))
+            sys.exit(_complain(f"{_with_traceback(error, folder)}{hint}", status=1))
         finally:
             environment.close()
-        print(_summary(env.id, content["training"]["step"], evaluation))
+        print(_summary(env_id, content["training"]["step"], evaluation))
 
 
 class CheckFirst(Callback):
     """Checks a run before Hydra makes its folder, or all jobs of a sweep before it launches the first."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with _mistakes_in_sentences():
-            sweep.begin(config)
+        with _mistakes_in_sentences(lambda: config.hydra.sweep.dir):
+            sweep.begin(config, OwnCode.here())
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with _mistakes_in_sentences():  # Hydra would turn an exception from here into a warning
+        # Hydra would turn an exception from here into a warning.
+        with _mistakes_in_sentences(lambda: config.hydra.run.dir):
             folder = Path(config.hydra.run.dir)
+            foreign_config.check_module(config.env.id, sys.argv[1:])
             settings, contents = _settings(config, config.hydra.overrides.task)
             require(
                 bool(contents) or not kept(folder),
@@ -148,12 +166,12 @@ class CheckFirst(Callback):
                 ) from error
 
 
-def _train(config: DictConfig) -> float | None:
-    with _mistakes_in_sentences():  # before Hydra adds words of its own
-        folder = Path(HydraConfig.get().runtime.output_dir)
+def _train(config: DictConfig, own: OwnCode) -> float | None:
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with _mistakes_in_sentences(folder):  # before Hydra adds words of its own
         settings, contents = _settings(config, HydraConfig.get().overrides.task)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return job.train_apart(folder, settings)
+            return job.train_apart(folder, settings, HydraConfig.get().runtime.cwd, own)
         with _alone(folder):
             training = _start(folder, settings, contents)
             _finish(training)
@@ -191,7 +209,7 @@ def _finish(training: Training) -> None:
         status = stop.status if isinstance(stop, Stopped) else 130
         sys.exit(_complain(f"Stopped at step {training.step}. {_way_on(training)}", status))
     except (DivergedError, FaultyEnvironmentError) as error:
-        sys.exit(_complain(f"{error} {_way_on(training)}", status=1))
+        sys.exit(_complain(f"{_with_traceback(error, training.runs[0].folder)} {_way_on(training)}", status=1))
     finally:
         training.close()
     for seed, evaluation in evaluations.items():
@@ -208,20 +226,23 @@ def _way_on(training: Training) -> str:
     folder = run.folder if training.settings.seeds == 1 else run.folder.parent
     env_id = training.settings.env.id
     trusted = f" env.id={env_id}" if ":" in env_id else ""  # a checkpoint gets no module imported
-    return f"{_program()} resume={shlex.quote(shown(folder))}{trusted} goes on from step {run.saved_step}."
+    return f"{hints.program()} resume={shlex.quote(shown(folder))}{trusted} goes on from step {run.saved_step}."
 
 
 def _hint(training: Training) -> None:
     """What to look at next."""
-    folder = shown(training.runs[0].folder)
-    watch = f"{_program().replace('train', 'evaluate')} {shlex.quote(folder)} --render"
-    print(f"Curves: {_tool('tensorboard')} --logdir {shlex.quote(_root(folder))}    Watch the policy: {watch}")
+    folder = training.runs[0].folder
+    print(f"Curves: {hints.curves(folder)}    Watch the policy: {hints.watch(folder, training.settings.env.id)}")
 
 
 def _admit(training: Training) -> None:
     """End with status 1 if seeds had to be given up."""
     if training.failures:
-        sys.exit(_complain("\n".join(f"Seed {seed}: {error}" for seed, error in training.failures.items()), status=1))
+        places = folders(training.runs[0].folder.parent, training.settings)
+        sentences = [
+            f"Seed {seed}: {_with_traceback(error, places[seed])}" for seed, error in training.failures.items()
+        ]
+        sys.exit(_complain("\n".join(sentences), status=1))
 
 
 def _notes(settings: Settings) -> Iterator[str]:
@@ -234,7 +255,7 @@ def _notes(settings: Settings) -> Iterator[str]:
             f"learning_starts={settings.learning_starts}: the run of {settings.total_steps} steps ends before it "
             "learns anything."
         )
-    limit = gymnasium.spec(settings.env.id.rpartition(":")[2]).max_episode_steps
+    limit = find_environment(settings.env.id).max_episode_steps
     if limit is None and "max_episode_steps" not in settings.env.kwargs:
         yield (
             f"env.id={settings.env.id}: registered without a time limit; an evaluation's episode that does not end by "
@@ -249,32 +270,11 @@ def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, list[
     assert isinstance(values, dict)
     values.pop("hydra", None)
     resume = values.pop("resume")
+    see_directory(config.env.id)
     if not resume:
         return Settings.check(values), []  # type: ignore[arg-type]
-    found = contents(Path(resume), config.env.id)
-    saved = found[0]["settings"] | {"seeds": len(found)}
-    keys = {override.split("=", 1)[0].lstrip("+~") for override in overrides} - {"resume", "env.id"}
-    for key in sorted(keys):
-        require(
-            key == "total_steps",
-            f"{key}: a resumed run keeps its settings, so that it stays the same run; only total_steps may change.",
-        )
-        saved[key] = config.total_steps
-    settings = Settings.check(saved)
-    step = found[0]["training"]["step"]
-    require(
-        settings.total_steps > step or not has_result(Path(resume), settings),
-        f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
-    )
-    return settings, found
-
-
-def _refuse_empty_choices(arguments: list[str]) -> None:
-    """Hydra takes a group away by null; every one of these is needed."""
-    for group in ("gradient_stop", "critic_freeze", "agent", "exploration", "env"):
-        for empty in ("null", "", "[]"):
-            valid = choices([path.stem for path in (CONF / group).glob("*.yaml")], given="")
-            require(f"{group}={empty}" not in arguments, f"{group}={empty}: has to be one of its options. {valid}")
+    typed = {override.split("=", 1)[0].lstrip("+~") for override in overrides} - {"resume"}
+    return go_on(Path(resume), values, typed)  # type: ignore[arg-type]
 
 
 def _locate_resumed_run(arguments: list[str]) -> list[str]:
@@ -293,17 +293,30 @@ def _locate_resumed_run(arguments: list[str]) -> list[str]:
 
 
 @contextmanager
-def _mistakes_in_sentences() -> Iterator[None]:
-    """Ends the program with a sentence for each mistake of the person's or the environment's, without a traceback."""
+def _mistakes_in_sentences(folder: Path | Callable[[], str] | None = None) -> Iterator[None]:
+    """Ends the program with a sentence for each mistake of the person's or the environment's.
+
+    A traceback, if the person's own code has raised one, goes into a file in the folder.
+    """
     try:
         with _notes_in_sentences():
             yield
-    except FaultyEnvironmentError as error:
-        sys.exit(_complain(str(error), status=1))
-    except InputError as error:
-        sys.exit(_complain(str(error), status=2))
+    except (FaultyEnvironmentError, InputError) as error:
+        status = 1 if isinstance(error, FaultyEnvironmentError) else 2
+        sys.exit(_complain(_with_traceback(error, folder() if callable(folder) else folder), status))
     except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_complain(_hydra_sentence(error), status=2))
+        sys.exit(_complain(hydra_sentences.sentence(error, CONF), status=2))
+
+
+def _with_traceback(error: Exception, folder: str | Path | None) -> str:
+    """The error's sentence, which names the file that its traceback, if it has one, is put into."""
+    if folder is not None and (details := getattr(error, "details", "")):
+        path = Path(folder, TRACEBACK_NAME)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write(path, details.encode())
+            return f"{error} The traceback is in {shown(path)}."
+    return str(error)
 
 
 _noted: set[str] = set()  # a run is looked at twice, before Hydra makes its folder and after
@@ -332,27 +345,6 @@ def _complain(sentences: str, status: int) -> int:
     return status
 
 
-def _hydra_sentence(error: Exception) -> str:
-    """What Hydra could not compose, with the nearest valid choice."""
-    text = str(error)
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
-        if not group:
-            return f"--config-name {name}: there is no such file in {CONF}; leave it out."
-        hint = " Any registered environment goes by env.id=<its id>." if group == "env" else ""
-        return f"{group}={name}: no such option; {choices(error.options or [], name)}{hint}"
-    if match := re.search(r"Could not override '([^']+)'", text):
-        key = match[1]
-        group, _, setting = key.partition(".")
-        if key.startswith(("env.kwargs", "agent.optimizer_options")):
-            return f"{key}: no entry of this name yet; +{key}=… adds one."
-        owners = option_settings().get((group, setting))
-        if owners:
-            return f"{key}: the chosen {group} has no such setting; {group}={' or '.join(owners)} has it: add that."
-        return f"{key}: there is no such setting; {choices(valid_keys(), key)}"
-    return f"{text.splitlines()[0].rstrip('.')}; settings are typed key=value, --help shows them."
-
-
 def _summary(env_id: str, step: int, evaluation: Evaluation) -> str:
     returns = evaluation.returns
     return (
@@ -361,19 +353,5 @@ def _summary(env_id: str, step: int, evaluation: Evaluation) -> str:
     )
 
 
-def _program() -> str:
-    """How to call this program again."""
-    program = Path(sys.argv[0])
-    return f"{_tool('python')} {os.path.relpath(program)}" if program.suffix == ".py" else _tool(program.name)
-
-
-def _tool(name: str) -> str:
-    """How to call a program of this Python environment: by its name alone only if the shell would find this one."""
-    path = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
-    return os.path.relpath(path) if path.exists() and found != str(path) else name
-
-
-def _root(folder: str) -> str:
-    """The folder whose curves belong side by side: `runs` where the run lies in it."""
-    return "runs" if Path(folder).parts[:1] == ("runs",) else folder
+if __name__ == "__main__":
+    sys.exit("python -m ddpg trains, ddpg-evaluate evaluates, ddpg-compare compares; --help of each says more.")

@@ -32,15 +32,13 @@ def check(arguments: list[str], conf: Path) -> None:
     Raises:
         InputError: naming the file or the key.
     """
-    parsed = get_args_parser().parse_args(arguments)
-    searched = [each for each in parsed.overrides if each.lstrip("+~").startswith("hydra.searchpath=")]
-    others = [each for each in parsed.overrides if each not in searched]
-    places = [each for each in (parsed.config_dir, parsed.config_path) if each]
-    places += [place for each in searched for place in each.partition("=")[2].strip("[]").split(",")]
-    if not places:
+    folders = _folders(arguments)
+    if not folders:
         return
-    folders = [Path(place.strip(" '\"").removeprefix("file://")).absolute() for place in places]
+    parsed = get_args_parser().parse_args(arguments)
+    others = [each for each in parsed.overrides if not _is_search_path(each)]
     for folder in folders:
+        require(folder.is_dir(), f"{folder}: there is no such folder; give one of config files.")
         for path in sorted(folder.rglob("*.yaml")):
             _check_file(path)
     primary = Path(parsed.config_path).absolute() if parsed.config_path else conf
@@ -54,6 +52,28 @@ def check(arguments: list[str], conf: Path) -> None:
             f"hydra.{key}={value}: set by a file in {', '.join(map(str, folders))}. A file from elsewhere may set "
             "nothing of Hydra's but folders and the values of a sweep; if you trust it, type it on the command line.",
         )
+
+
+def check_module(env_id: str, arguments: list[str]) -> None:
+    """Raise `InputError` if an environment's module may be named by a file from elsewhere, and was not typed."""
+    require(
+        ":" not in env_id or any(env_id in each for each in arguments) or not _folders(arguments),
+        f"env.id={env_id}: is of a module that would have to be imported, and files from elsewhere are in use; if you "
+        f"trust it, type env.id={env_id}.",
+    )
+
+
+def _folders(arguments: list[str]) -> list[Path]:
+    """Where config files from elsewhere lie."""
+    parsed = get_args_parser().parse_args(arguments)
+    places = [each for each in (parsed.config_dir, parsed.config_path) if each]
+    searched = filter(_is_search_path, parsed.overrides)
+    places += [place for each in searched for place in each.partition("=")[2].strip("[]").split(",")]
+    return [Path(place.strip(" '\"").removeprefix("file://")).absolute() for place in places]
+
+
+def _is_search_path(override: str) -> bool:
+    return override.lstrip("+~").startswith("hydra.searchpath=")
 
 
 def _check_file(path: Path) -> None:

@@ -1,17 +1,23 @@
 """What runs have left in their folders: which can go on, and whether they are finished."""
 
+import copy
 import itertools
 import json
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ddpg import checkpoint
 from ddpg.agent import check_shapes
-from ddpg.errors import InputError, require
+from ddpg.environments import find_environment
+from ddpg.errors import InputError, Note, require
 from ddpg.run import RESULT_NAME
-from ddpg.settings import Settings
+from ddpg.settings import Settings, flat
 from ddpg.training import folders
 from ddpg.transition_log import Part, TransitionLog
+
+_CHANGEABLE = ("total_steps", "threads", "device")
 
 
 def kept(folder: Path) -> list[Path]:
@@ -25,7 +31,70 @@ def _seeds(folder: Path) -> list[Path]:
     return sorted(below, key=lambda path: int(path.name))
 
 
-def contents(folder: Path, typed_env_id: str) -> list[dict[str, Any]]:
+def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tuple[Settings, list[dict[str, Any]]]:
+    """The settings that a run goes on with, which are its own but for what may change, and what it goes on from.
+
+    Args:
+        folder: of the run.
+        composed: the settings that the command line would give to a new run.
+        typed: the keys of those that were typed, dotted; a group stands for all that is in it.
+
+    Raises:
+        InputError: if there is nothing to go on from, or something that was typed differs from the run's settings.
+    """
+    require("experiment" not in typed, "experiment: the run has its settings already; leave this out.")
+    env_id = composed["env"]["id"] if {"env", "env.id"} & set(typed) else None
+    found = contents(folder, env_id)
+    saved = found[0]["settings"] | {"seeds": len(found)}
+    before = Settings.check(saved)
+    if env_id is not None:
+        find_environment(env_id)  # its module registers the name that the run knows it by
+        composed = composed | {"env": composed["env"] | {"id": before.env.id}}
+    values = copy.deepcopy(saved)
+    for key in sorted(typed):
+        _take_over(composed, values, key.split("."))
+    settings = Settings.check(values)
+    own, changed = flat(before.model_dump()), flat(settings.model_dump())
+    for key in sorted(own.keys() | changed.keys()):
+        require(
+            own.get(key) == changed.get(key) or key in _CHANGEABLE,
+            f"{key}={_typed(changed, key)}: the run in {folder} has {_typed(own, key)}; a resumed run keeps its "
+            f"settings, so that it stays the same run; only {' and '.join(_CHANGEABLE)} may change.",
+        )
+    step = found[0]["training"]["step"]
+    require(
+        settings.total_steps > step or not has_result(folder, settings),
+        f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
+    )
+    if settings.device != before.device:
+        warnings.warn(
+            f"The run was on device {before.device} (now {settings.device}): it goes on, but not bit for bit as it "
+            "would have.",
+            Note,
+            stacklevel=2,
+        )
+    return settings, found
+
+
+def _take_over(composed: Mapping[str, Any], values: dict[str, Any], place: Sequence[str]) -> None:
+    """Put what stands at this place in the composed settings into the same place of others."""
+    *sections, name = place
+    for section in sections:
+        composed = composed.get(section) or {}
+        values[section] = values.get(section) or {}
+        values = values[section]
+    if name in composed:
+        values[name] = composed[name]
+    else:
+        values.pop(name, None)
+
+
+def _typed(settings: Mapping[str, Any], key: str) -> str:
+    """A value as it would be typed."""
+    return "null" if settings.get(key) is None else str(settings[key])
+
+
+def contents(folder: Path, typed_env_id: str | None) -> list[dict[str, Any]]:
     """The contents of the checkpoints of a run, or of several seeds' runs that can go on together.
 
     They are the newest that are whole, of one step.
@@ -58,7 +127,7 @@ def contents(folder: Path, typed_env_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def _together(paths: list[Path], typed_env_id: str) -> list[dict[str, Any]]:
+def _together(paths: list[Path], typed_env_id: str | None) -> list[dict[str, Any]]:
     """The contents of the runs' newest checkpoints of one step that are whole, replay buffers included."""
     steps = set.intersection(*(set(checkpoint.steps(path)) for path in paths))
     require(
@@ -106,10 +175,15 @@ def run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, 
         f"{path}: the checkpoint does not fit its own settings, which say otherwise than "
         f"{differing or f'{acting} environments'}; it is damaged, train anew.",
     )
+    name = env_id.rpartition(":")[2]
+    require(
+        typed_env_id is None or typed_env_id.rpartition(":")[2] == name,
+        f"{option}{typed_env_id}: the run's environment is {env_id}; leave this out.",
+    )
     require(
         ":" not in env_id or typed_env_id == env_id,
         f"the checkpoint's environment {env_id} is of a module that would have to be imported; if you trust it, "
-        f"add {option}{'' if option.endswith('=') else ' '}{env_id}.",
+        f"add {option}{env_id}.",
     )
     try:
         check_shapes(content["agent"], {})

@@ -1,6 +1,7 @@
 """A Hydra sweep, seen from where it was started: every job checked first, all of them shown in one progress bar."""
 
 import os
+import shlex
 import sys
 import threading
 import traceback
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,10 +18,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ddpg import foreign_config, hints
 from ddpg.agent import usable_device
 from ddpg.environments import make_environment
 from ddpg.errors import InputError, require, shown
-from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID
+from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID, rehearse
+from ddpg.own_code import OwnCode, check_serializable, see_directory
 from ddpg.progress import Bar
 from ddpg.resume import finished
 from ddpg.settings import Settings
@@ -51,7 +55,7 @@ class Job:
     def failure(self) -> str | None:
         """Why it failed, if it did."""
         path = self.folder / FAILURE_NAME
-        return path.read_text().strip() if path.exists() else None
+        return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
     def steps_done(self) -> int:
         """Environment steps of all its seeds so far, while it runs."""
@@ -117,11 +121,17 @@ class Sweep:
         self._bar.update(0)
 
 
+_CORES = joblib.cpu_count()  # of which this process may use so many
+
 _current: Sweep | None = None
 
 
-def begin(config: DictConfig) -> None:
+def begin(config: DictConfig, own: OwnCode) -> None:
     """Check all jobs of the sweep before the first of them starts, and show from now on how far they are.
+
+    Args:
+        config: of the sweep.
+        own: what its jobs get of the user's own.
 
     Raises:
         InputError: if one of them cannot be trained, or two would share a folder.
@@ -135,9 +145,15 @@ def begin(config: DictConfig) -> None:
     if not config.hydra.sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
         return  # one that chooses its jobs as it goes
     jobs = plan(config)
-    for env in {str(job.settings.env): job.settings.env for job in jobs}.values():
-        make_environment(env.id, env.kwargs).close()
+    for settings in {str(job.settings.env): job.settings for job in jobs}.values():
+        foreign_config.check_module(settings.env.id, sys.argv[1:])
+        see_directory(settings.env.id)
+        make_environment(settings.env.id, settings.env.kwargs).close()
+        check_serializable(settings.env.id)
+        rehearse(settings, own)
     if on_this_machine:
+        at_once = min(_at_once(config), len(jobs))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _CORES // at_once)))
         for device in {job.settings.device for job in jobs}:
             usable_device(device)
     else:
@@ -150,6 +166,15 @@ def begin(config: DictConfig) -> None:
         print(f"All {len(jobs)} runs are finished already, in {config.hydra.sweep.dir}.")
         sys.exit(0)
     _current = Sweep(jobs, Path(config.hydra.sweep.dir))
+
+
+def _at_once(config: DictConfig) -> int:
+    """How many jobs the launcher runs at a time on this machine, if there are so many."""
+    launcher = config.hydra.launcher
+    if launcher._target_.endswith(".BasicLauncher"):
+        return 1
+    jobs = launcher.get("n_jobs") or launcher.get("array_parallelism") or 1
+    return int(jobs if jobs > 0 else max(1, _CORES + 1 + jobs))
 
 
 @contextmanager
@@ -187,7 +212,7 @@ def reported() -> Iterator[None]:
         if missing:
             report.append(f"The same command again does what is missing; {LOG_NAME} in each folder says more.")
         else:
-            report.append(f"What they show: python scripts/compare.py {shown(sweep.folder)}")
+            report.append(f"What they show: {hints.companion('compare')} {shlex.quote(shown(sweep.folder))}")
         print("\n".join([reason] * bool(reason) + report), file=sys.stderr if missing else sys.stdout)
         if missing:
             sys.exit(status or 1)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -43,6 +44,15 @@ def suitable_threads(hidden_sizes: Sequence[int], batch_size: int, seeds: int = 
     return _AVAILABLE_THREADS if products > 2**22 or seeds > 1 else 1
 
 
+def choose_threads(settings: Settings) -> int:
+    """As many of the suitable ones as nothing else needs: a thread that waits for a core holds all others up."""
+    suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
+    if suitable == 1:
+        return 1
+    free = (psutil.cpu_count() or 1) * (1 - psutil.cpu_percent(interval=0.3) / 100)
+    return max(1, min(suitable, round(free)))
+
+
 def folders(folder: Path, settings: Settings) -> dict[int, Path]:
     """The folder of each seed's run: the given one, or one below it for each of several seeds."""
     seeds = range(settings.seed, settings.seed + settings.seeds)
@@ -63,9 +73,7 @@ class Training:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        torch.set_num_threads(
-            settings.threads or suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
-        )
+        torch.set_num_threads(settings.threads or choose_threads(settings))
         env = settings.env
         self.evaluation_environment = make_environment(
             env.id, env.kwargs, timeout=env.timeout, nonfinite=settings.nonfinite
@@ -87,9 +95,11 @@ class Training:
         Raises:
             InputError: if one is not of its run.
         """
-        here = surroundings()
         before = contents[0].get("made_with")
         before = before if isinstance(before, dict) else {}
+        if self.settings.threads is None and (threads := str(before.get("threads"))).isdecimal():
+            torch.set_num_threads(max(1, min(int(threads), _AVAILABLE_THREADS)))
+        here = surroundings()
         if differing := [
             f"{name} {before.get(name)} (now {here[name]})" for name in here if before.get(name) != here[name]
         ]:
@@ -111,6 +121,7 @@ class Training:
             FaultyEnvironmentError: if an environment does not do what it must, likewise.
         """
         self._started = time.perf_counter() - self._seconds
+        self._say_threads()
         with stop_requests() as self._request, ExitStack() as stack:
             for run in self.runs:
                 stack.enter_context(run.open(shown=run is self.runs[0]))
@@ -134,6 +145,17 @@ class Training:
         """Raise `Stopped` if a signal has asked for it."""
         if self._request.number is not None:
             raise Stopped(self._request.number)
+
+    def _say_threads(self) -> None:
+        """Unless they are asked for, or those that an idle machine would take."""
+        settings, threads = self.settings, torch.get_num_threads()
+        idle = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
+        if settings.threads is None and threads != idle:
+            tqdm.write(
+                f"threads={threads}: other work kept cores busy when the run began; an idle machine would take {idle}, "
+                f"and threads={idle} does so in any case.",
+                file=sys.stderr,
+            )
 
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""

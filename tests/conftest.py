@@ -1,7 +1,11 @@
 """What the tests share: small agents, batches, and a look at weights."""
 
+import importlib
+import itertools
+import sys
 from collections.abc import Iterator
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -12,6 +16,29 @@ from ddpg import DDPG, Batch
 
 OBSERVATIONS = Box(-np.inf, np.inf, (3,))
 ACTIONS = Box(np.array([-2.0, -1.0], np.float32), np.array([1.0, 5.0], np.float32))
+
+ENVIRONMENT = """
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+LOCATION = np.float32(0.5)
+
+
+class Own(gymnasium.Env):
+    observation_space = Box(-5, 5, (1,), np.float32)
+    action_space = Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.x, {}
+
+    def step(self, action):
+        self.x = np.clip(self.x + 0.1 * action, -5, 5).astype(np.float32)
+        return self.x, -float(abs(self.x[0] - LOCATION)), False, False, {}
+"""
+_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +58,27 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
         return torch.no_grad()(lambda inputs: graph(*state, *inputs))
 
     monkeypatch.setattr("ddpg.compilation._load", interpret)
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """Writes a module with an environment, by default registered in it, and imports it; gives the two names."""
+    registry, path = dict(gymnasium.registry), list(sys.path)
+
+    def write(place, registers=True):
+        name, env_id = f"own_module_{next(_numbers)}", f"Own-v{next(_numbers)}"
+        folder = tmp_path / place
+        folder.mkdir(exist_ok=True)
+        register = f"\ngymnasium.register({env_id!r}, entry_point=Own, max_episode_steps=20)\n"
+        (folder / f"{name}.py").write_text(ENVIRONMENT + register * registers)
+        monkeypatch.syspath_prepend(folder)
+        importlib.import_module(name)
+        return name, env_id
+
+    yield write
+    sys.path[:] = path
+    gymnasium.registry.clear()
+    gymnasium.registry.update(registry)
 
 
 def make_agent(**options) -> DDPG:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 from conftest import identical, weights
 from hydra import compose, initialize_config_dir
@@ -16,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from test_training import scalars
 
-from ddpg import DDPG, checkpoint, command_line, job
+from ddpg import DDPG, checkpoint, command_line, job, sweep
 from ddpg.run import Run
 from ddpg.settings import Settings, option_settings, valid_keys
 
@@ -66,7 +67,7 @@ def test_train_then_evaluate_repeats_the_number(command, tmp_path):
     mean = json.loads((folder / "result.json").read_text())["mean_return"]
     assert f"mean return {mean:.2f}" in summary
     assert "tensorboard --logdir runs" in hint
-    assert f"evaluate.py {folder.relative_to(tmp_path)} --render" in hint
+    assert f"ddpg-evaluate {folder.relative_to(tmp_path)} --render" in hint
     agent = DDPG.load(folder)
     assert agent.gradient_stop.name == "detach"
     assert agent.bootstrapping_actor is agent.actor
@@ -154,7 +155,7 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
         (["seeds=null"], "seeds=null: must be a valid integer"),
         (["seed=null", "seeds=2"], "seed=null: must be a valid integer"),
         (["--config-name", "nope"], "--config-name nope: there is no such file"),
-        (["seed"], "Error parsing override 'seed'"),
+        (["seed"], "seed: a setting is typed key=value"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
         (["-m", "seed=1,-2", *SMALL], "seed=-2: must be"),
     ],
@@ -173,6 +174,79 @@ def test_a_mistake_leaves_no_folder_behind(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_traceback_of_the_persons_own_code_goes_into_a_file_that_the_sentence_names(command, tmp_path, monkeypatch):
+    """Where the run is to lie, the sweep, the job, or the run that is evaluated."""
+    (tmp_path / "fails.py").write_text("def helper():\n    return [].pop()\n\nhelper()\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def check(folder, *arguments, program="train.py"):
+        status, _, err = command(program, *arguments)
+        assert status == 2, err
+        assert f"IndexError (pop from empty list) at fails.py:2. The traceback is in {folder}/traceback.txt." in err
+        assert "Traceback" not in err
+        assert "in helper" in Path(folder, "traceback.txt").read_text()
+        return err
+
+    check("here", *SMALL, "env.id=fails:Own-v0", "hydra.run.dir=here")
+    check("sweep", "-m", *SMALL, "env.id=fails:Own-v0", "hydra.sweep.dir=sweep")
+    assert not list(Path("sweep").rglob("train.log"))
+    assert command("train.py", *SMALL, "hydra.run.dir=run")[0] == 0
+    check("run", "run", "--env", "fails:Pendulum-v1", program="evaluate.py")
+    monkeypatch.setattr(sweep, "begin", lambda *_: None)  # a job's own
+    command("train.py", "-m", "hydra/launcher=basic", *SMALL, "env.id=fails:Own-v0", "hydra.sweep.dir=jobs")
+    (failure,) = Path("jobs").rglob("failure.txt")
+    assert "traceback.txt." in failure.read_text()
+    assert "in helper" in (failure.parent / "traceback.txt").read_text()
+
+
+def test_a_traceback_that_cannot_be_written_is_left_out(command, tmp_path, monkeypatch):
+    (tmp_path / "fails.py").write_text("[].pop()\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    status, _, err = command("train.py", "env.id=fails:Own-v0", "hydra.run.dir=/proc/nowhere")
+    assert status == 2
+    assert err.strip().endswith("IndexError (pop from empty list) at fails.py:1.")
+
+
+def test_evaluate_takes_an_own_environment_by_its_module_only_if_it_is_typed(command, tmp_path, own_module):
+    name, env_id = own_module(".")
+    assert command("train.py", *SMALL[:-1], f"env.id={env_id}", "hydra.run.dir=run")[0] == 0
+    spec = gymnasium.registry.pop(env_id)
+    del sys.modules[name]
+    status, _, err = command("evaluate.py", "run", "--episodes", "1")
+    assert status == 2
+    assert f"--env {env_id}: no such environment is registered" in err
+    assert f"--env module:{env_id}" in err
+    assert "env.id" not in err
+    for typed in ("Pendulum-v1", f"{name}:Other-v0"):
+        status, _, err = command("evaluate.py", "run", "--env", typed)
+        assert status == 2
+        assert f"--env {typed}: the run's environment is {env_id}" in err
+    assert name not in sys.modules
+    status, _, err = command("evaluate.py", "run", "--episodes", "1", "--env", f"{name}:{env_id}")
+    assert status == 0, err
+    assert gymnasium.registry[env_id] != spec
+
+
+def test_a_run_of_an_own_environment_is_resumed_by_either_name(command, own_module):
+    name, env_id = own_module(".")
+    assert command("train.py", *SMALL[:-1], f"env.id={env_id}", "hydra.run.dir=run")[0] == 0
+    del gymnasium.registry[env_id], sys.modules[name]
+    assert command("train.py", "resume=run", "total_steps=130")[0] == 2
+    status, _, err = command("train.py", "resume=run", "total_steps=130", f"env.id={name}:{env_id}")
+    assert status == 0, err
+    assert checkpoint.load("run")["settings"]["env"]["id"] == env_id
+
+
+def test_other_ways_to_start_the_program(tmp_path):
+    for words, status, said in (
+        (["-m", "ddpg", "seed=-1"], 2, "seed=-1: must be"),
+        (["-m", "ddpg.command_line", "seed=1"], 1, "python -m ddpg trains"),
+    ):
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert said in done.stderr
+
+
 def test_a_run_is_not_written_over(command, tmp_path):
     assert command("train.py", *SMALL, "hydra.run.dir=here")[0] == 0
     before = {path: path.read_bytes() for path in Path("here").rglob("*") if path.is_file()}
@@ -181,7 +255,10 @@ def test_a_run_is_not_written_over(command, tmp_path):
     assert "hydra.run.dir=here: holds a run already" in err
     for arguments, sentence in (
         (["resume=here"], "total_steps=120: the run already stands at step 120"),
-        (["resume=here", "total_steps=200", "seed=9"], "seed: a resumed run keeps its settings"),
+        (
+            ["resume=here", "total_steps=200", "seed=9"],
+            "seed=9: the run in here has 0; a resumed run keeps its settings",
+        ),
         (["resume=here", "-m"], "one run at a time"),
     ):
         status, _, err = command("train.py", *arguments)
@@ -303,7 +380,7 @@ def test_a_damaged_checkpoint_is_a_sentence(command, damage):
 def test_a_sweep_of_many_overrides_gets_a_folder_whose_name_is_not_too_long(command, tmp_path, monkeypatch):
     many = [f"env.kwargs={{max_episode_steps: 20, g: {'9' * 30}.{'0' * 150}}}"]
     jobs = []
-    monkeypatch.setattr(job, "train_apart", lambda folder, settings: jobs.append(folder))
+    monkeypatch.setattr(job, "train_apart", lambda folder, settings, *_: jobs.append(folder))
     command("train.py", "-m", "hydra/launcher=basic", *SMALL[:-1], *many, "total_steps=60")
     (folder,) = jobs
     folder.mkdir(parents=True, exist_ok=True)

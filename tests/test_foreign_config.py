@@ -39,6 +39,10 @@ HOSTILE = {
         "experiment/x.yaml": "# @package _global_\nenv:\n  kwargs: {g: {_target_: os.abort}}\n"
     },
     "a path upwards": {"experiment/x.yaml": "# @package _global_\nenv: {id: '../../evil:Thing-v0'}\n"},
+    "a module": {"experiment/x.yaml": "# @package _global_\nenv: {id: 'evil:Thing-v0'}\n"},
+    "a module in the values of a sweep": {
+        "experiment/x.yaml": "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {env.id: 'evil:A-v0'}}}\n"
+    },
     "an object": {"experiment/x.yaml": "# @package _global_\nseed: !!python/object/apply:os.abort []\n"},
     "a deep nest": {"experiment/x.yaml": f"# @package _global_\nseed: {'[' * 5000}{']' * 5000}\n"},
     "a laugh of a billion": {
@@ -67,6 +71,7 @@ def write(files):
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_strangers_config_is_data(command, tmp_path, kind, way):  # noqa: F811
     write(HOSTILE[kind])
+    Path("evil.py").write_text("import pathlib; pathlib.Path('executed').touch()")
     choice = "gradient_stop=x" if "gradient_stop/x.yaml" in HOSTILE[kind] else "+experiment=x"
     own = [each for each in SMALL if not any(name in each for name in ("kwargs", "hidden_sizes", "batch_size"))]
     status, _, err = command("train.py", way.format(tmp_path), *own, choice.lstrip("+"), "hydra.run.dir=here")

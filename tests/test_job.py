@@ -12,11 +12,16 @@ import pytest
 from test_training import small
 
 from ddpg import checkpoint, job
+from ddpg.own_code import OwnCode
 from ddpg.settings import Settings
 
 
+def train_apart(folder, settings) -> float:
+    return job.train_apart(folder, settings, os.getcwd(), OwnCode.here())
+
+
 def test_a_run_is_trained_once_and_its_log_says_where(tmp_path):
-    mean = job.train_apart(tmp_path / "run", small())
+    mean = train_apart(tmp_path / "run", small())
     assert math.isfinite(mean)
     log = (tmp_path / "run" / "train.log").read_text()
     assert f"process {os.getpid()} starts the run" in log
@@ -24,13 +29,13 @@ def test_a_run_is_trained_once_and_its_log_says_where(tmp_path):
     assert "█" not in log  # no bar in a file
     assert not (tmp_path / "run" / "progress.txt").exists()
     written = (tmp_path / "run" / "result.json").stat().st_mtime_ns
-    assert job.train_apart(tmp_path / "run", small()) == mean
+    assert train_apart(tmp_path / "run", small()) == mean
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
 
 
 def test_a_run_that_fails_says_why_and_returns_no_number(tmp_path):
     diverging = small(agent__critic_lr=1e30)
-    assert math.isnan(job.train_apart(tmp_path, diverging))
+    assert math.isnan(train_apart(tmp_path, diverging))
     assert "diverged" in (tmp_path / "failure.txt").read_text()
     assert not (tmp_path / "result.json").exists()
 
@@ -62,7 +67,7 @@ def until(condition, seconds=60):
 def test_a_run_whose_process_is_killed_says_so(tmp_path):
     killer = threading.Thread(target=lambda: os.kill(until(lambda: processes_of(tmp_path))[0], signal.SIGKILL))
     killer.start()
-    assert math.isnan(job.train_apart(tmp_path, long_run()))
+    assert math.isnan(train_apart(tmp_path, long_run()))
     killer.join()
     assert "killed by signal 9" in (tmp_path / "failure.txt").read_text()
 
@@ -73,7 +78,8 @@ def test_a_run_ends_with_its_launcher_and_with_its_sweep(tmp_path, killed):
     sweep = subprocess.Popen(["sleep", "600"])
     program = (
         "import json, sys, pathlib; from ddpg import job; from ddpg.settings import Settings;"
-        "job.train_apart(pathlib.Path(sys.argv[1]), Settings.check(json.loads(sys.argv[2])))"
+        "own = job.OwnCode.here();"
+        "job.train_apart(pathlib.Path(sys.argv[1]), Settings.check(json.loads(sys.argv[2])), '.', own)"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path), long_run().model_dump_json()],

@@ -1,11 +1,12 @@
 """What lies in a run's folder is data, whoever put it there; what does not belong together is named."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
-from test_command_line import SMALL, command  # noqa: F401
+from test_command_line import command  # noqa: F401
 from test_training import run, scalars, small, state
 
 from ddpg import InputError, checkpoint, resume
@@ -90,7 +91,7 @@ def test_a_strangers_checkpoint_is_refused_in_a_sentence(command, folder, monkey
 def test_where_the_transitions_are_not_those_of_the_checkpoint_the_one_before_is_taken(folder, parts):
     changed(folder, training__parts=parts)
     with pytest.warns(Note, match="The one of step 100 is taken instead"):
-        (content,) = resume.contents(folder, "Pendulum-v1")
+        (content,) = resume.contents(folder, None)
     assert content["training"]["step"] == 100
 
 
@@ -169,20 +170,70 @@ def test_as_many_checkpoints_are_kept_as_are_asked_for(tmp_path):
         assert checkpoint.steps(tmp_path / str(keep)) == steps
 
 
-def test_only_total_steps_may_change(command, folder, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("log_interval=5", "log_interval=5: the run in here has 20"),
+        ("checkpoint.keep=1", "checkpoint.keep=1: the run in here has 2"),
+        ("gradient_stop=none", "gradient_stop=none: the run in here has no_grad"),
+        ("agent=paper", "agent.action_layer=1: the run in here has 0"),
+        ("env=mountain_car", "env.id=MountainCarContinuous-v0: the run's environment is Pendulum-v1"),
+        ("env.id=MountainCarContinuous-v0", "env.id=MountainCarContinuous-v0: the run's environment is Pendulum-v1"),
+        ("env.id=math:Reacher-v5", "env.id=math:Reacher-v5: the run's environment is Pendulum-v1"),
+        ("env.kwargs={g: 3}", "env.kwargs.g=3: the run in here has null"),
+        ("+env.kwargs.max_episode_steps=7", "env.kwargs.max_episode_steps=7: the run in here has 30"),
+        ("seeds=2", "seeds=2: the run in here has 1"),
+        ("experiment=mujoco", "experiment: the run has its settings already"),
+        ("+agent.x=1", "agent.x=1: there is no such setting"),
+    ],
+)
+def test_what_is_typed_and_differs_from_the_run_is_refused(command, folder, monkeypatch, typed, sentence):  # noqa: F811
     monkeypatch.chdir(folder.parent)
-    for override in (
-        "log_interval=5",
-        "device=cpu",
-        "threads=2",
-        "gradient_stop=none",
-        "+agent.x=1",
-        "checkpoint.keep=1",
-    ):
-        status, _, err = command("train.py", "resume=here", "total_steps=130", override)
-        assert status == 2
-        assert "only total_steps may change" in err or "no such setting" in err
-    assert SMALL
+    status, _, err = command("train.py", "resume=here", "total_steps=130", typed)
+    assert status == 2
+    assert sentence in err
+
+
+def test_what_is_typed_and_equal_may_pass(command, folder, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(folder.parent)
+    equal = ["seed=0", "gradient_stop=no_grad", "agent.hidden_sizes=[8,8]", "env.id=math:Pendulum-v1", "threads=1"]
+    equal += ["env.kwargs={max_episode_steps: 30}", "batch_size=16", "buffer_size=150"]  # against a default of 128
+    status, _, err = command("train.py", "resume=here", "total_steps=130", *equal)
+    assert status == 0, err
+    assert "bit for bit" not in err
+    assert checkpoint.load("here")["settings"]["env"]["id"] == "Pendulum-v1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "note"), [("threads=2", r"threads 1 (now 2)"), ("device=cpu", "device cuda (now cpu)")]
+)
+def test_threads_and_device_may_change_with_a_note(command, folder, monkeypatch, typed, note):  # noqa: F811
+    monkeypatch.chdir(folder.parent)
+    if typed == "device=cpu":
+        changed(folder, settings__device="cuda")
+        status, _, err = command("train.py", "resume=here", "total_steps=130")
+        assert status == 2 or torch.cuda.is_available()
+        assert "device=cpu always is" in err or torch.cuda.is_available()
+    status, _, err = command("train.py", "resume=here", "total_steps=130", typed)
+    assert status == 0, err
+    assert note in err
+    assert "not bit for bit" in err
+
+
+def test_a_run_whose_threads_were_chosen_keeps_their_number(folder, monkeypatch):
+    monkeypatch.setattr("ddpg.training._AVAILABLE_THREADS", 3)
+    (content,) = resume.contents(folder, None)
+    content["made_with"]["threads"] = "2"
+    chosen = []
+    monkeypatch.setattr("torch.set_num_threads", chosen.append)
+    monkeypatch.setattr("torch.get_num_threads", lambda: chosen[-1])
+    for saved, expected in (("2", 2), ("64", 3), ("many", 1)):
+        content["made_with"]["threads"] = saved
+        training = Training(small(**RUN, threads=None), folder)
+        with nullcontext() if expected == 2 else pytest.warns(Note, match="threads"):
+            training.load([content])
+        training.close()
+        assert chosen[-1] == expected
 
 
 def test_several_seeds_go_on_from_the_newest_step_that_all_have_or_anew(tmp_path):

@@ -101,7 +101,7 @@ def test_a_run_that_is_being_trained_is_not_trained_twice(command, tmp_path):  #
 @pytest.mark.parametrize("name", ["gradient_stops", "critic_freezes", "leaks"])
 def test_the_experiments_are_sweeps_of_their_own(command, tmp_path, monkeypatch, name):  # noqa: F811
     jobs = []
-    monkeypatch.setattr(job, "train_apart", lambda folder, settings: jobs.append((folder, settings)))
+    monkeypatch.setattr(job, "train_apart", lambda folder, settings, *_: jobs.append((folder, settings)))
     only = ["gradient_stop=no_grad", "critic_freeze=manual", "agent.bootstrap_actor=online", "seed=7"]
     rates = ["agent.critic_lr=1e-3", "agent.polyak=0.1"]
     _, _, err = command("train.py", f"experiment={name}", BASIC, *SMALL, *only, *rates)

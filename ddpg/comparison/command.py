@@ -44,7 +44,9 @@ def main() -> None:
         show(first)
         if left_out:
             print(f"{len(left_out)} runs are left out; the page says which and why.", file=sys.stderr)
-        command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+        program = Path(sys.argv[0])
+        called = ["python", os.path.relpath(program)] if program.suffix == ".py" else [program.name]
+        command = shlex.join([*called, *sys.argv[1:]])
         made_by = Section("How this page was made", [Prose(f"`{command}`")])
         paths = write(PAGE, f"{len(runs)} runs by {comparison.line_key}", [first, *others, made_by], output)
     except InputError as error:
