@@ -33,7 +33,7 @@ from ddpg.resume import go_on, kept, left_off, run_content
 from ddpg.run import DivergedError
 from ddpg.settings import Settings
 from ddpg.stopping import Stopped
-from ddpg.training import Training, folders
+from ddpg.training import Training, check_runs, folders
 
 # Beside the package where it is installed, beside its folder in a checkout.
 CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if path.is_dir())
@@ -156,8 +156,8 @@ class CheckFirst(Callback):
                 bool(contents) or not kept(folder),
                 f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on.",
             )
-            make_environment(settings.env.id, settings.env.kwargs).close()
             usable_device(settings.device)
+            check_runs(settings)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:

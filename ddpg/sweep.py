@@ -20,13 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddpg import foreign_config, hints
 from ddpg.agent import usable_device
-from ddpg.environments import make_environment
 from ddpg.errors import InputError, require, shown
 from ddpg.job import FAILURE_NAME, LOG_NAME, PROGRESS_NAME, SWEEP_PID, rehearse
 from ddpg.own_code import OwnCode, check_serializable, see_directory
 from ddpg.progress import Bar
 from ddpg.resume import finished
 from ddpg.settings import Settings
+from ddpg.training import check_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +145,14 @@ def begin(config: DictConfig, own: OwnCode) -> None:
     if not config.hydra.sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
         return  # one that chooses its jobs as it goes
     jobs = plan(config)
-    for settings in {str(job.settings.env): job.settings for job in jobs}.values():
+    at_once = min(_at_once(config), len(jobs)) if on_this_machine else 1
+    for settings in {str((each.settings.env, each.settings.buffer_size)): each.settings for each in jobs}.values():
         foreign_config.check_module(settings.env.id, sys.argv[1:])
         see_directory(settings.env.id)
-        make_environment(settings.env.id, settings.env.kwargs).close()
+        check_runs(settings, at_once)
         check_serializable(settings.env.id)
         rehearse(settings, own)
     if on_this_machine:
-        at_once = min(_at_once(config), len(jobs))
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _CORES // at_once)))
         for device in {job.settings.device for job in jobs}:
             usable_device(device)

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import torch
+from gymnasium.spaces import Box
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,7 +26,7 @@ from ddpg.evaluation import FINAL_EPISODES, Evaluation
 from ddpg.progress import fleeting
 from ddpg.recording import RecordingError
 from ddpg.repetition import repeats
-from ddpg.replay_buffer import Batch
+from ddpg.replay_buffer import Batch, check_memory
 from ddpg.run import DivergedError, Run
 from ddpg.settings import Settings
 from ddpg.stopping import Stopped, StopRequest, stop_requests
@@ -57,6 +58,26 @@ def folders(folder: Path, settings: Settings) -> dict[int, Path]:
     """The folder of each seed's run: the given one, or one below it for each of several seeds."""
     seeds = range(settings.seed, settings.seed + settings.seeds)
     return {seed: folder if settings.seeds == 1 else folder / str(seed) for seed in seeds}
+
+
+def check_runs(settings: Settings, at_once: int = 1) -> None:
+    """Make the environment once, and see whether the replay buffers fit into the memory.
+
+    Args:
+        settings: of a training.
+        at_once: how many such trainings this machine does; of each counts what it can fill.
+
+    Raises:
+        InputError: if it cannot be made, or they do not.
+    """
+    environment = make_environment(settings.env.id, settings.env.kwargs)
+    environment.close()
+    observation_space, action_space = environment.observation_space, environment.action_space
+    assert isinstance(observation_space, Box) and isinstance(action_space, Box)
+    if torch.device(settings.device).type == "cpu":
+        check_memory(settings.buffer_size, observation_space, action_space, count=settings.seeds)
+        filled = min(settings.buffer_size, settings.total_steps)
+        check_memory(filled, observation_space, action_space, count=settings.seeds * at_once)
 
 
 class Training:
