@@ -280,7 +280,7 @@ USES = {
     "copy": copy.deepcopy,
     "function": math.sqrt,
     "tensor": torch.tensor,
-    "product": lambda update: torch.ones(2) * update,
+    "product": lambda update: torch.ones(()) * update,
     "array": np.asarray,
 }
 
@@ -461,16 +461,16 @@ def test_a_joint_update_whose_agents_have_moved_is_refused(move):
     assert identical(before, weights(*joint.agents[0].modules().values()))
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("done", [0, 1, 2])
-def test_a_recorded_update_without_gradients_is_refused_before_anything_changes(interpreted, mode, done):
+@pytest.mark.parametrize("done", [0, 2])
+def test_a_recorded_update_without_gradients_is_refused_before_anything_changes(interpreted, done):
     compiled, joint = CompiledUpdate(make_agent()), JointUpdate([make_agent(seed=seed) for seed in range(2)])
     for _ in range(done):
         compiled(make_batch())
         joint([make_batch()] * 2)
     agents = [compiled.agent, *joint.agents]
     before = [weights(*agent.modules().values()) for agent in agents]
-    for update, given in ((compiled, make_batch()), (joint, [make_batch()] * 2)):
+    both = (compiled, make_batch()), (joint, [make_batch()] * 2)
+    for mode, (update, given) in itertools.product((torch.no_grad, torch.inference_mode), both):
         with mode(), pytest.raises(InputError, match=r"inside torch\.no_grad\(\)"):
             update(given)
     assert all(identical(each, weights(*agent.modules().values())) for each, agent in zip(before, agents, strict=True))
