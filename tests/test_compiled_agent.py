@@ -1,7 +1,12 @@
 """A compiled or joint update is the eager one, recorded: for every stop, freeze and optimizer."""
 
 import copy
+import itertools
+import math
+import pickle
+import random
 
+import numpy as np
 import pytest
 import torch
 from conftest import identical, make_agent, make_batch, weights
@@ -10,6 +15,7 @@ from test_gradient_stop import SOUND as SOUND_STOPS
 
 from ddpg import Batch, CompiledUpdate, InputError, JointUpdate
 from ddpg.compiled_agent import CompiledPolicy
+from ddpg.critic_freeze import CriticFreeze
 from ddpg.gradient_stop import GradientStop, Manual
 from ddpg.optimizers import OPTIMIZERS
 from ddpg.recording import RecordingError
@@ -255,3 +261,237 @@ def test_captured_updates_equal_eager_ones(optimizer):
     policy = CompiledPolicy(captured.agent)
     observations = make_batch(rows=1).observations.numpy()
     assert captured.agent.act(observations, policy=policy) == pytest.approx(captured.agent.act(observations), abs=1e-4)
+
+
+USES = {
+    "comparison": lambda update: update > 3,
+    "equality": lambda update: update == 1,
+    "truth": lambda update: not update,
+    "remainder": lambda update: update % 2,
+    "power": lambda update: 0.9**update,
+    "int": int,
+    "index": lambda update: "abcdef"[update],
+    "range": range,
+    "text": lambda update: f"{update}",
+    "repr": repr,
+    "key": lambda update: {update: 0},
+    "type": lambda update: isinstance(update, int),
+    "attribute": lambda update: update.bit_length(),
+    "copy": copy.deepcopy,
+    "function": math.sqrt,
+    "tensor": torch.tensor,
+    "product": lambda update: torch.ones(()) * update,
+    "array": np.asarray,
+}
+
+
+def assert_refused_to_record(sentence, **choice):
+    agent = make_agent(**choice)
+    update = CompiledUpdate(agent)
+    update(make_batch())
+    before = weights(*agent.modules().values())
+    with pytest.raises(RecordingError, match=sentence):
+        update(make_batch())
+    joint = JointUpdate([copy.deepcopy(agent), copy.deepcopy(agent)])
+    with pytest.raises(RecordingError, match=sentence):
+        joint([make_batch(), make_batch()])
+    assert identical(before, weights(*agent.modules().values()))
+    assert agent.critic_updates == 1
+
+
+class Looking(GradientStop):
+    use = staticmethod(lambda update: update % 2)
+
+    def backward(self, loss, policy, update):
+        loss.backward()
+        if self.use(update) == 0:
+            policy.zero_grad()
+
+
+class Saying(Looking):
+    def phase(self, update):
+        return update % 2
+
+
+class Inheriting(Saying):
+    pass
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_stop_that_looks_at_the_updates_number_is_not_frozen(use, monkeypatch):
+    monkeypatch.setattr(Looking, "use", staticmethod(use))
+    agent = make_agent(gradient_stop=Looking(), hidden_sizes=(2,))
+    agent.update(make_batch())
+    with pytest.raises(RecordingError, match="looks at the update's number; override its method `phase`"):
+        CompiledUpdate(agent)(make_batch())
+
+
+@pytest.mark.parametrize("stop", [Saying(), Inheriting()], ids=lambda stop: type(stop).__name__)
+def test_a_stop_that_says_what_of_the_number_matters_can_be_recorded(interpreted, stop):
+    assert_refused_to_record("looks at the update's number", gradient_stop=Looking())
+    assert_equal_to_eager(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
+
+
+def test_a_stop_that_hands_the_number_on_can_be_recorded(interpreted):
+    class HandingOn(GradientStop):
+        def backward(self, loss, policy, update):
+            super().backward(loss, policy, update)
+
+    assert_equal_to_eager(gradient_stop=HandingOn(), optimizer="SGD")
+
+
+class Counting(GradientStop):
+    calls = 0
+
+    def actions(self, policy, next_observations):
+        self.calls += 1
+        return policy(next_observations).detach()
+
+
+class Averaging(GradientStop):
+    mean = torch.zeros(2)
+
+    def actions(self, policy, next_observations):
+        actions = policy(next_observations).detach()
+        self.mean = 0.9 * self.mean + 0.1 * actions.mean(dim=0)
+        return actions
+
+
+class Iterating(GradientStop):
+    def __init__(self):
+        vars(self).update(numbers=itertools.count(), unnamed=lambda: None)
+
+    def actions(self, policy, next_observations):
+        next(self.numbers)
+        return policy(next_observations).detach()
+
+
+class Drawing(GradientStop):
+    def actions(self, policy, next_observations):
+        actions = policy(next_observations)
+        return actions.detach() if random.random() < 0.5 else actions
+
+
+class DrawingWithNumPy(CriticFreeze):
+    def values(self, critic, observations, actions):
+        return critic(observations, actions) * np.random.default_rng(np.random.randint(9)).random()
+
+
+class Listing(CriticFreeze):
+    seen: list = []  # noqa: RUF012
+
+    def __init__(self):
+        vars(self).update(seen=[])
+
+    def backward(self, loss, actor, critic):
+        self.seen.append(1)
+        super().backward(loss, actor, critic)
+
+
+@pytest.mark.parametrize("choice", [Counting, Averaging, Iterating, Drawing, DrawingWithNumPy, Listing])
+def test_what_remembers_or_draws_is_not_frozen(interpreted, choice):
+    family = "gradient_stop" if issubclass(choice, GradientStop) else "critic_freeze"
+    assert_refused_to_record("remembers something from one update to the next, or draws", **{family: choice()})
+
+
+DUPLICATES = [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES, ids=["deepcopy", "pickle"])
+def test_copies_of_what_is_compiled_work_on_the_copied_agent(interpreted, duplicate):
+    eager = double_agent(optimizer="SGD")
+    kept = {"agent": copy.deepcopy(eager)}
+    kept |= {"update": CompiledUpdate(kept["agent"]), "policy": CompiledPolicy(kept["agent"])}
+    batches = [make_batch(seed=seed, dtype=DOUBLE) for seed in range(6)]
+    for batch in batches[:3]:
+        kept["update"](batch)
+        eager.update(batch)
+    observation = batches[0].observations[:1].numpy()
+    kept["policy"](observation)
+    other = duplicate(kept)
+    for batch in batches[3:]:
+        other["update"](batch)
+    assert distance(kept["agent"], eager) < 1e-9
+    for batch in batches[3:]:
+        eager.update(batch)
+    assert distance(other["agent"], eager) < 1e-9
+    assert other["policy"](observation) == pytest.approx(eager.policy(observation), abs=1e-9)
+    assert kept["policy"](observation) != pytest.approx(eager.policy(observation), abs=1e-9)
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES, ids=["deepcopy", "pickle"])
+def test_a_copied_joint_update_updates_the_copied_agents(duplicate):
+    alone = agents_of_seeds(optimizer="SGD")
+    joint = JointUpdate(agents_of_seeds(optimizer="SGD"))
+    batches = [[make_batch(seed=10 * round_ + seed, dtype=DOUBLE) for seed in range(3)] for round_ in range(6)]
+
+    def train(rounds, update):
+        for each in rounds:
+            update(each)
+
+    def eagerly(each):
+        for agent, batch in zip(alone, each, strict=True):
+            agent.update(batch)
+
+    train(batches[:3], joint)
+    train(batches[:3], eagerly)
+    other, one = duplicate(joint), duplicate(joint.agents[1])
+    train(batches[3:], other)
+    assert max(distance(*pair) for pair in zip(alone, joint.agents, strict=True)) < 1e-9
+    train(batches[3:], eagerly)
+    assert max(distance(*pair) for pair in zip(alone, other.agents, strict=True)) < 1e-9
+    for _, batch, _ in batches[3:]:
+        one.update(batch)  # a copy of one agent alone
+    assert distance(one, alone[1]) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "move",
+    [copy.copy, lambda joint: JointUpdate(joint.agents[1:]), lambda joint: joint.agents[2].actor.float()],
+    ids=["copy", "other", "cast"],
+)
+def test_a_joint_update_whose_agents_have_moved_is_refused(move):
+    joint = JointUpdate(agents_of_seeds())
+    for _ in range(2):
+        joint([make_batch(dtype=DOUBLE)] * 3)
+    move(joint)
+    before = weights(*joint.agents[0].modules().values())
+    with pytest.raises(InputError, match=r"tensors now lie elsewhere.* make a new JointUpdate"):
+        joint([make_batch(dtype=DOUBLE)] * 3)
+    assert identical(before, weights(*joint.agents[0].modules().values()))
+
+
+@pytest.mark.parametrize("done", [0, 2])
+def test_a_recorded_update_without_gradients_is_refused_before_anything_changes(interpreted, done):
+    compiled, joint = CompiledUpdate(make_agent()), JointUpdate([make_agent(seed=seed) for seed in range(2)])
+    for _ in range(done):
+        compiled(make_batch())
+        joint([make_batch()] * 2)
+    agents = [compiled.agent, *joint.agents]
+    before = [weights(*agent.modules().values()) for agent in agents]
+    both = (compiled, make_batch()), (joint, [make_batch()] * 2)
+    for mode, (update, given) in itertools.product((torch.no_grad, torch.inference_mode), both):
+        with mode(), pytest.raises(InputError, match=r"inside torch\.no_grad\(\)"):
+            update(given)
+    assert all(identical(each, weights(*agent.modules().values())) for each, agent in zip(before, agents, strict=True))
+    assert [agent.critic_updates for agent in agents] == [done] * 3
+
+
+def test_a_recorded_update_that_fails_is_not_counted(monkeypatch):
+    def broken(graph, state, inputs, what):
+        return lambda inputs: 1 / 0
+
+    monkeypatch.setattr("ddpg.compilation._load", broken)
+    update = CompiledUpdate(make_agent())
+    update(make_batch())
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            update(make_batch())
+    assert update.agent.critic_updates == 1
+
+
+def test_a_first_joint_update_with_a_batch_that_does_not_fit_updates_no_agent():
+    joint = JointUpdate([make_agent(seed=seed) for seed in range(2)])
+    with pytest.raises(InputError, match=r"batch\.actions"):
+        joint([make_batch(), make_batch()._replace(actions=torch.zeros(16, 3))])
+    assert [agent.critic_updates for agent in joint.agents] == [0, 0]
