@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic, sleep
 
 import gymnasium
@@ -319,3 +320,13 @@ def zombie(pid):
     with suppress(OSError), open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0] == "Z"
     return True
+
+
+def test_the_example_of_the_page_on_own_environments_can_be_trained_in(monkeypatch, tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "environments.md").read_text(encoding="utf-8")
+    (tmp_path / "pushing.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    collector = Collector(make_vector("pushing:Push-v0", {}, 2, 0))
+    for step in range(1, 51):
+        seen = collector.step(np.ones((2, 1), np.float32))
+        assert seen.truncations.tolist() == [step == 50] * 2
