@@ -42,6 +42,10 @@ def make_environment(
     """
     spec = find_environment(environment) if isinstance(environment, str) else environment
     shown = {} if render_mode is None else {"render_mode": render_mode}
+    require(
+        not isinstance(spec.entry_point, str) or spec.entry_point.count(":") == 1,
+        f"env.id={spec.id}: registered with entry_point={spec.entry_point!r}; it has to be module:Class.",
+    )
     try:
         with same_randomness(), warnings.catch_warnings(action="ignore", category=MujocoNote):
             if isinstance(spec.entry_point, str):

@@ -248,6 +248,10 @@ OWN_CODE = {
         "import gymnasium\ndef make(**_):\n    return {}['goal']\ngymnasium.register('Own-v0', make)",
         r"env\.id=Own-v0: cannot be made: KeyError \('goal'\) at .*{}\.py:3\.",
     ),
+    "colon": (
+        "import gymnasium\ngymnasium.register('Own-v0', 'own_colon.Env')",
+        r"env\.id=Own-v0: registered with entry_point='own_colon\.Env'; it has to be module:Class\.",
+    ),
     "entry": (
         "import gymnasium\ngymnasium.register('Own-v1', 'nowhere_at_all')\ngymnasium.register('Own-v0', 'nowhere:Env')",
         r"env\.id=Own-v0: cannot be made: ModuleNotFoundError \(No module named 'nowhere'\)",
@@ -262,7 +266,7 @@ def test_what_is_wrong_in_code_of_the_users_own_is_named_with_its_line(tmp_path,
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match=sentence.replace("{}", module)) as raised:
         make_environment(f"{module}:Own-v0", {})
-    if kind != "nothing":
+    if kind not in ("nothing", "colon"):
         assert "Traceback" in raised.value.details
     gymnasium.registry.pop("Own-v0", None)
 
