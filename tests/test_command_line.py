@@ -142,7 +142,7 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
         (["agent.optimizer_options={beta: 1}"], "agent.optimizer_options.beta: Adam has no such option"),
         (["env.kwargs.g=1"], "env.kwargs.g: no entry of this name yet; +env.kwargs.g=… adds one"),
         (["batch_size=500", "buffer_size=400"], "batch_size=500: larger"),
-        (["buffer_size=1000000000000"], "buffer capacity 1000000000000: needs"),
+        (["buffer_size=1000000000000"], "buffer capacity 1000000000000 (buffer_size): needs"),
         (["env=pendulom"], "env=pendulom: no such option; did you mean pendulum?"),
         (["env.id=Pendulom-v1"], "env.id=Pendulom-v1: no such environment is registered; did you mean Pendulum-v1?"),
         (["env.id=CartPole-v1"], "env.id=CartPole-v1: action space Discrete(2)"),

@@ -268,7 +268,8 @@ def test_what_is_wrong_in_code_of_the_users_own_is_named_with_its_line(tmp_path,
         make_environment(f"{module}:Own-v0", {})
     if kind not in ("nothing", "colon"):
         assert "Traceback" in raised.value.details
-    gymnasium.registry.pop("Own-v0", None)
+    for name in ("Own-v0", "Own-v1"):
+        gymnasium.registry.pop(name, None)
 
 
 def test_a_name_that_is_not_there_may_be_the_users_own():

@@ -151,7 +151,9 @@ def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_pa
         Training(own(name), tmp_path).close()
 
 
-@pytest.mark.parametrize(("when", "seeds"), [(100, 1), (200, 1), (100, 2)])  # on the way; in the final one
+@pytest.mark.parametrize(
+    ("when", "seeds"), [(100, 1), (200, 1), pytest.param(100, 2, marks=pytest.mark.long)]
+)  # on the way; in the final one
 def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds, few_episodes):
     settings = own("Walk", total_steps=200, seeds=seeds)
     whole = Training(settings, tmp_path / "whole")
@@ -476,7 +478,7 @@ def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
         return done
 
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    monkeypatch.setattr("ddpg.training.evaluate", takes(100.0, evaluate))
+    monkeypatch.setattr(Run, "evaluate", takes(100.0, Run.evaluate))
     monkeypatch.setattr(Run, "interact", takes(1.0, Run.interact))
     together(tmp_path, evaluation__interval=30)
     for seed in range(3):
