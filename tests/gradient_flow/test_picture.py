@@ -65,6 +65,13 @@ def test_what_was_computed_and_not_applied_is_crossed_out_and_said_why(stop):
     assert f"target_actor\n{reason}" in [text.get_text() for text in axes.texts]
 
 
+def test_what_no_step_follows_is_never_applied():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    with GradientFlow(model=model, trace=True) as flow:
+        model(torch.ones(1, 2)).sum().backward()
+    assert "model\nnever applied" in [text.get_text() for text in picture.figure(flow.backwards[0]).axes[0].texts]
+
+
 def test_a_loss_of_one_operation_and_one_of_many_roots():
     model = nn.ParameterList([nn.Parameter(torch.ones(2))])
     with GradientFlow(model=model, trace=True) as flow:

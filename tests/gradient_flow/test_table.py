@@ -24,6 +24,7 @@ def test_the_table_says_what_each_pass_reached_and_each_step_did():
     lines = text.splitlines()
     assert lines[0].split() == ["backward", "pass", "loss", "actor", "critic", "held"]
     assert "test_the_table_says_what_each_pass_reached_and_each_step_did ×3" in lines[1]
+    assert f" {flow.backwards[-2].loss:.4g} " in lines[1]
     assert f"{flow.backwards[-2].reached['critic']:.3g}" in lines[1] and " · " in lines[1]
     assert any(line.startswith("2  actor enters at") and "Mean ← critic ← Cat ← actor" in line for line in lines)
     first, second = (line for line in lines if " SGD ×3" in line)
