@@ -55,7 +55,9 @@ def _update(flow: GradientFlow) -> Update:
 
 
 def _agent(**choices: str) -> DDPG:
-    return DDPG(Box(-1, 1, (3,)), Box(-1, 1, (1,), np.float32), hidden_sizes=(16, 16), **choices)  # type: ignore[arg-type]
+    space = Box(-1, 1, (3,)), Box(-1, 1, (1,), np.float32)
+    # Final layers that start small would leave next to nothing of the gradients to show.
+    return DDPG(*space, hidden_sizes=(16, 16), final_layer_bound=None, **choices)  # type: ignore[arg-type]
 
 
 def _batch() -> Batch:
