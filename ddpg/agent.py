@@ -357,7 +357,8 @@ def check_gradients_are_recorded() -> None:
     """Raise `InputError` inside `torch.no_grad()` and `torch.inference_mode()`."""
     require(
         torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
-        "an update inside torch.no_grad() or torch.inference_mode(): it needs gradients; call it outside.",
+        "an update inside torch.no_grad() or torch.inference_mode(): it needs gradients; call it outside. If you do: "
+        "some code, an environment's perhaps, has called torch.set_grad_enabled(False).",
     )
 
 

@@ -67,7 +67,7 @@ OmegaConf.register_new_resolver("program", hints.program, replace=True)
 def train() -> None:
     """`scripts/train.py`: Hydra composes the settings, `Training` runs them."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the errors over, instead of printing them in Hydra's own way
-    with _mistakes_in_sentences():
+    with _interruptible(), _mistakes_in_sentences():
         hydra_sentences.check(sys.argv[1:], CONF)
         sys.argv[1:] = _locate_resumed_run(sys.argv[1:])
         foreign_config.check(sys.argv[1:], CONF)
@@ -107,7 +107,7 @@ def evaluate_run() -> None:
     parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")
     arguments = parser.parse_args()
     folder = arguments.run if arguments.run.is_dir() else arguments.run.parent.parent
-    with _mistakes_in_sentences(folder):
+    with _interruptible(), _mistakes_in_sentences(folder):
         episodes = arguments.episodes if arguments.episodes is not None else 3 if arguments.render else FINAL_EPISODES
         require(episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
         require(
@@ -290,6 +290,15 @@ def _locate_resumed_run(arguments: list[str]) -> list[str]:
     quoted = "'" + str(path).replace("'", r"\'") + "'"
     others = [each for each in arguments if not each.startswith("resume=")]
     return [*others, f"resume={quoted}", f"hydra.run.dir={quoted}", "hydra.output_subdir=null"]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ends the program with a word at a Ctrl-C that nobody else has answered."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(_complain("Interrupted.", status=130))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from ddpg.episodes import LEFT_OUT, CheckedEnvironment, Nonfinite, SeededEpisodes
 from ddpg.errors import FaultyEnvironmentError, InputError, Note, blamed, require, traced, whole
 from ddpg.processes import Processes
-from ddpg.repetition import Statistics, merged, same_randomness
+from ddpg.repetition import Statistics, contained, merged
 from ddpg.spaces import check_spaces
 
 
@@ -47,7 +47,7 @@ def make_environment(
         f"env.id={spec.id}: registered with entry_point={spec.entry_point!r}; it has to be module:Class.",
     )
     try:
-        with same_randomness(), warnings.catch_warnings(action="ignore", category=MujocoNote):
+        with contained(), warnings.catch_warnings(action="ignore", category=MujocoNote):
             if isinstance(spec.entry_point, str):
                 load_env_creator(spec.entry_point)
             _hear_mujoco()
@@ -97,7 +97,7 @@ def find_environment(env_id: str) -> EnvSpec:
     )
     try:
         if module:
-            with same_randomness():
+            with contained():
                 importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
         mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""

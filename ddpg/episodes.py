@@ -146,8 +146,8 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise self._fault(f"info={_shown(info)} ({_kind(info)}); it must be a dict")
         try:
             array = np.asarray(observation)
-        except ValueError:  # rows of unequal length
-            raise self._fault(f"observation={_shown(observation)} is no array") from None
+        except Exception as error:  # rows of unequal length, a tensor that requires a gradient
+            raise self._fault(f"observation={_shown(observation)} is no array ({type(error).__name__})") from None
         shape, dtype = self._space.shape, self._space.dtype
         if array.shape != shape:
             raise self._fault(f"observation of shape {array.shape}; its observation space says {shape}")

@@ -52,7 +52,8 @@ def _module(env_id: str) -> str:
     spec = gymnasium.registry.get(name)
     if module or spec is None or not is_own(spec):
         return module
-    script = _run_as_module() or Path(sys.argv[0]).stem
+    program = Path(sys.argv[0])
+    script = _run_as_module() or (program.stem if program.suffix == ".py" else "")  # it may be in no file
     module = module_of(spec)
     # An entry point may be named in one place and registered in another.
     return module if module != "__main__" and (_mentions(module, name) or not _mentions("__main__", name)) else script

@@ -17,6 +17,7 @@ from gymnasium.vector.async_vector_env import _async_worker
 
 from ddpg.episodes import episode_seed
 from ddpg.errors import FaultyEnvironmentError, traced
+from ddpg.stopping import SIGNALS
 
 
 class Processes(AsyncVectorEnv):
@@ -138,7 +139,7 @@ def _depend_on_trainer() -> None:
 
     A trainer that is told to stop, as by Ctrl-C, which goes to all processes of a terminal, is to finish its step.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         parent_death_signal = 1  # PR_SET_PDEATHSIG; even an environment that hangs goes when the trainer is killed

@@ -4,6 +4,7 @@ Two things do in many environments: the random numbers of `random` and `np.rando
 the running statistics of wrappers that normalise. Whatever else there may be is noticed by trying (`repeats`).
 """
 
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,13 +53,15 @@ GlobalRandomness._present = OUTSIDE
 
 
 @contextmanager
-def same_randomness() -> Iterator[None]:
-    """Around what an environment's module or constructor does: the same draws in every program."""
+def contained() -> Iterator[None]:
+    """Around what an environment's module or constructor does: the same draws in every program, no other directory."""
+    directory = os.getcwd()
     GlobalRandomness().seed(0)
     try:
         yield
     finally:
         OUTSIDE.enter()
+        os.chdir(directory)
 
 
 def statistics(environment: gymnasium.Env[Any, Any]) -> Statistics:
@@ -77,26 +80,25 @@ def restore(environment: gymnasium.Env[Any, Any], kept: Statistics) -> None:
     """Put back what `statistics` returned. Raises `InputError` if it is not of such wrappers."""
     own = statistics(environment)
     require(
-        _form(kept) == _form(own),
-        f"statistics of other wrappers than those around {environment}: they hold {_form(kept)}, these {_form(own)}.",
+        list(map(_form, kept)) == list(map(_form, own)),
+        f"the running statistics that were kept, {list(map(_form, kept))}, are of other wrappers than the environment "
+        f"has now, {list(map(_form, own))}: take the environment that they were kept of.",
     )
     for wrapper, numbers in zip(_normalising(environment), kept, strict=True):
         for name, value in numbers.items():
             if isinstance(value, Mapping):
                 for each in _MOMENTS:
                     setattr(getattr(wrapper, name), each, _copied(value[each]))
-            else:
+            # What is no number yet, an environment makes later.
+            elif (present := vars(wrapper).get(name)) is None or _is_number(present):
                 setattr(wrapper, name, _copied(value))
 
 
-def _form(numbers: Any) -> Any:
-    """Names and shapes, without the numbers."""
-    match numbers:
-        case Mapping():
-            return {name: _form(value) for name, value in numbers.items()}
-        case list() | tuple():
-            return [_form(value) for value in numbers]
-    return np.shape(numbers)
+def _form(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The names and shapes of the moments; other numbers come and go."""
+    moments = {name: value for name, value in numbers.items() if isinstance(value, Mapping)}
+    direct = {name: np.shape(numbers[name]) for name in _MOMENTS if name in numbers}
+    return direct | {name: {each: np.shape(value[each]) for each in _MOMENTS} for name, value in moments.items()}
 
 
 def freeze(environment: gymnasium.Env[Any, Any]) -> None:

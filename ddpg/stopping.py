@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A terminal that is closed sends SIGHUP, which Windows lacks.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -39,14 +40,20 @@ def stop_requests() -> Iterator[StopRequest]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         request.number = number
-        for each in _SIGNALS:
+        for each in former:
             signal.signal(each, signal.SIG_DFL)
+        if number not in (signal.SIGINT, signal.SIGTERM):  # nothing more can be written there
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
         os.write(2, b"\nStops after this step; once more stops at once.\n")  # nothing else is safe in a handler
 
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    former = {each: signal.signal(each, ask) for each in _SIGNALS}
+    # What is ignored, as SIGHUP under nohup, stays so.
+    heeded = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    former = {each: signal.signal(each, ask) for each in heeded}
     try:
         yield request
     finally:

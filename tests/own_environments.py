@@ -1,11 +1,13 @@
 """Environments as people write them, for tests: `own_environments:Dice-v0`."""
 
+import os
 import random
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
+from gymnasium.wrappers.utils import RunningMeanStd
 
 WORLD = np.random.uniform()  # as the module is loaded
 
@@ -78,6 +80,32 @@ class Own(gymnasium.ObservationWrapper):
         return (observation - self.mean).astype(np.float32)
 
 
+class ScalesItself(Walk):
+    """Has moments of its own, and numbers that come only as it runs."""
+
+    last = None
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        self.moments = RunningMeanStd()
+        self.history = None
+
+    def step(self, action):
+        observation, reward, *others = super().step(action)
+        self.history = np.append([] if self.history is None else self.history, reward)
+        self.last = reward
+        self.moments.update(np.array([reward]))
+        return observation, reward / np.sqrt(self.moments.var + 1), *others
+
+
+class Wanders(Walk):
+    """Changes the working directory of the whole process."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        os.chdir("/")
+
+
 def normalised(**kwargs):
     return NormalizeReward(NormalizeObservation(Walk(**kwargs)))
 
@@ -93,6 +121,8 @@ for name, entry_point in {
     "Unseeded": Unseeded,
     "Normalised": normalised,
     "Centred": centred,
+    "ScalesItself": ScalesItself,
+    "Wanders": Wanders,
 }.items():
     gymnasium.register(f"{name}-v0", entry_point=entry_point, max_episode_steps=20)
 gymnasium.register("Endless-v0", entry_point=Walk)

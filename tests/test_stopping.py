@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM. What a run makes of them is tested with the commands."""
+"""Ctrl-C, SIGTERM and SIGHUP. What a run makes of them is tested with the commands."""
 
 import os
 import signal
@@ -20,6 +20,21 @@ def test_the_first_signal_is_a_request(number):
         assert request.number == number
     assert signal.getsignal(number) is before
     assert Stopped(number).status == 128 + number
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is none")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_is_closed_is_a_request_too_unless_that_is_ignored(ignored):
+    program = (
+        "import os, signal, sys\nfrom ddpg.stopping import stop_requests\n"
+        f"if {ignored}: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does\n"
+        "with stop_requests() as request:\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n    print('nobody reads this any more')\n"
+        "    sys.exit(7 if request.number == signal.SIGHUP else 8)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == (8 if ignored else 7)
+    assert (done.stdout == "") == (not ignored)
 
 
 @pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
