@@ -151,8 +151,7 @@ def begin(config: DictConfig, own: OwnCode) -> None:
         check_serializable(settings.env.id)
         rehearse(settings, own)
     if on_this_machine:
-        at_once = min(_at_once(config), len(jobs))
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _CORES // at_once)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(_threads_each(config.hydra.launcher, len(jobs))))
         for device in {job.settings.device for job in jobs}:
             usable_device(device)
     else:
@@ -167,13 +166,12 @@ def begin(config: DictConfig, own: OwnCode) -> None:
     _current = Sweep(jobs, Path(config.hydra.sweep.dir))
 
 
-def _at_once(config: DictConfig) -> int:
-    """How many jobs the launcher runs at a time on this machine, if there are so many."""
-    launcher = config.hydra.launcher
-    if launcher._target_.endswith(".BasicLauncher"):
-        return 1
-    jobs = launcher.get("n_jobs") or launcher.get("array_parallelism") or 1
-    return int(jobs if jobs > 0 else max(1, _CORES + 1 + jobs))
+def _threads_each(launcher: DictConfig, jobs: int) -> int:
+    """A job's share of the cores of this machine, at least one, with as many jobs at once as the launcher runs."""
+    at_once = int(launcher.get("n_jobs") or launcher.get("array_parallelism") or 1)
+    if at_once < 0:
+        at_once = max(1, _CORES + 1 + at_once)
+    return max(1, _CORES // min(at_once, jobs))
 
 
 @contextmanager
