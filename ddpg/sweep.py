@@ -120,7 +120,7 @@ class Sweep:
         self._bar.update(0)
 
 
-_CORES = joblib.cpu_count()  # of which this process may use so many
+_CORES: int = joblib.cpu_count()  # of which this process may use so many
 
 _current: Sweep | None = None
 
