@@ -89,7 +89,7 @@ class OrnsteinUhlenbeckNoise(Exploration, name="ornstein_uhlenbeck"):
     def reset(self, ended: np.ndarray | bool = True) -> None:
         marked = np.asarray(ended, dtype=bool)
         if marked.ndim == 0 or len(self._x) == len(marked):
-            self._x[marked] = 0
+            self._x = np.where(marked[..., None], 0.0, self._x)  # not in place: the last sample is the caller's
 
     def state_dict(self) -> dict[str, Any]:
         return {"x": self._x.tolist()}

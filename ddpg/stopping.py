@@ -51,8 +51,9 @@ def stop_requests() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    # What is ignored, as SIGHUP under nohup, stays so.
-    heeded = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    # Under nohup SIGHUP stays ignored. SIGINT does not, which scripts ignore in what they start in the background.
+    asking = (signal.SIGINT, signal.SIGTERM)
+    heeded = [each for each in SIGNALS if each in asking or signal.getsignal(each) is not signal.SIG_IGN]
     former = {each: signal.signal(each, ask) for each in heeded}
     try:
         yield request

@@ -121,7 +121,7 @@ class Sweep:
         self._bar.update(0)
 
 
-_CORES = joblib.cpu_count()  # of which this process may use so many
+_CORES: int = joblib.cpu_count()  # of which this process may use so many
 
 _current: Sweep | None = None
 
@@ -145,7 +145,7 @@ def begin(config: DictConfig, own: OwnCode) -> None:
     if not config.hydra.sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
         return  # one that chooses its jobs as it goes
     jobs = plan(config)
-    at_once = min(_at_once(config), len(jobs)) if on_this_machine else 1
+    at_once = _at_once(config.hydra.launcher, len(jobs)) if on_this_machine else 1
     for settings in {str((each.settings.env, each.settings.buffer_size)): each.settings for each in jobs}.values():
         foreign_config.check_module(settings.env.id, sys.argv[1:])
         see_directory(settings.env.id)
@@ -153,7 +153,7 @@ def begin(config: DictConfig, own: OwnCode) -> None:
         check_serializable(settings.env.id)
         rehearse(settings, own)
     if on_this_machine:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _CORES // at_once)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(_threads_each(config.hydra.launcher, len(jobs))))
         for device in {job.settings.device for job in jobs}:
             usable_device(device)
     else:
@@ -168,13 +168,15 @@ def begin(config: DictConfig, own: OwnCode) -> None:
     _current = Sweep(jobs, Path(config.hydra.sweep.dir))
 
 
-def _at_once(config: DictConfig) -> int:
-    """How many jobs the launcher runs at a time on this machine, if there are so many."""
-    launcher = config.hydra.launcher
-    if launcher._target_.endswith(".BasicLauncher"):
-        return 1
-    jobs = launcher.get("n_jobs") or launcher.get("array_parallelism") or 1
-    return int(jobs if jobs > 0 else max(1, _CORES + 1 + jobs))
+def _at_once(launcher: DictConfig, jobs: int) -> int:
+    """How many of the jobs the launcher runs at a time on this machine."""
+    at_once = int(launcher.get("n_jobs") or launcher.get("array_parallelism") or 1)
+    return min(at_once if at_once > 0 else max(1, _CORES + 1 + at_once), jobs)
+
+
+def _threads_each(launcher: DictConfig, jobs: int) -> int:
+    """A job's share of the cores of this machine, at least one."""
+    return max(1, _CORES // _at_once(launcher, jobs))
 
 
 @contextmanager

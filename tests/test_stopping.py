@@ -13,6 +13,12 @@ from ddpg.stopping import Stopped, stop_requests
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_a_request(number):
+    """Whether or not a shell has told the program to ignore it, as it does in the background of a script."""
+    inherited = signal.signal(number, signal.SIG_IGN)
+    with stop_requests() as request:
+        os.kill(os.getpid(), number)
+        assert request.number == number
+    signal.signal(number, inherited)
     before = signal.getsignal(number)
     with stop_requests() as request:
         assert request.number is None

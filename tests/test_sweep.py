@@ -1,18 +1,18 @@
 """Sweeps as a person types them."""
 
 import json
-import os
-import signal
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_command_line import SCRIPTS, SMALL, command, runs  # noqa: F401
 
-from ddpg import job
+from ddpg import job, sweep
 
 BASIC = "hydra/launcher=basic"  # where many cores are beside the point
 
@@ -46,6 +46,30 @@ def test_a_mistake_in_a_sweep_is_a_sentence_and_nothing_is_made(command, tmp_pat
     assert not runs(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("launcher", "jobs", "threads"),
+    [
+        ({"n_jobs": -1}, 8, 1),
+        ({"n_jobs": -1}, 3, 1),
+        ({"n_jobs": -1}, 2, 2),
+        ({"n_jobs": -3}, 8, 2),
+        ({"n_jobs": 1}, 8, 4),
+        ({"array_parallelism": 256}, 100, 1),
+        ({}, 8, 4),  # one after the other
+    ],
+)
+def test_the_jobs_of_a_sweep_share_the_cores(monkeypatch, launcher, jobs, threads):
+    monkeypatch.setattr("ddpg.sweep._CORES", 4)
+    assert sweep._threads_each(OmegaConf.create(launcher), jobs) == threads
+
+
+def test_what_they_show_is_a_command_that_there_is(command, tmp_path, monkeypatch):  # noqa: F811
+    folder = tmp_path / "my runs"
+    status, out, _ = command("train.py", "-m", *SMALL, BASIC, f"hydra.sweep.dir='{folder}'")
+    assert status == 0
+    assert re.search(r"What they show: (\S*/)?ddpg-compare 'my runs'$", out.strip())
+
+
 def test_a_failed_job_is_named_with_its_folder_and_the_others_are_done(command, tmp_path):  # noqa: F811
     status, _, err = command("train.py", "-m", *SMALL, BASIC, "agent.critic_lr=1e30,1e-3")
     assert status == 1
@@ -60,13 +84,13 @@ def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_pat
     arguments = ["gradient_stop=none,detach", "seed=0", "total_steps=1000", "checkpoint.interval=200", "threads=1"]
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     with (tmp_path / "log").open("w") as log:
-        sweep = subprocess.Popen(train(*arguments, f"hydra.sweep.dir={broken}"), stdout=log, stderr=log)
+        running = subprocess.Popen(train(*arguments, f"hydra.sweep.dir={broken}"), stdout=log, stderr=log)
     end = time.monotonic() + 100
     while not list(broken.rglob("[1-9]*0.safetensors")):
         assert time.monotonic() < end, (tmp_path / "log").read_text()
         time.sleep(0.02)
-    os.kill(sweep.pid, signal.SIGKILL)
-    sweep.wait()
+    running.kill()
+    running.wait()
     before = len(runs_of(broken))
     for folder in (broken, whole):
         done = subprocess.run(train(*arguments, BASIC, f"hydra.sweep.dir={folder}"), capture_output=True, text=True)
