@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from torch.autograd.graph import Node
 
 from ddpg.gradient_flow.graph import Graph, is_leaf
+from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.records import Backward, Call, Operation
 
+GRADIENT = "autograd.grad"  # the name of what makes the gradients that it returns
 _LONGEST_TITLE = 22
 
 
@@ -29,6 +32,25 @@ class Fate(Enum):
     UNUSED = "gradient not applied"
 
 
+@dataclass(frozen=True)
+class Stop:
+    """What keeps a gradient from something.
+
+    Attributes:
+        name: "detach", or what else leaves the graph; "no_grad".
+        place: the line.
+        here: the operation at which the gradient ends.
+        by: the detach; None for no_grad.
+        behind: the operations behind, the nearest first.
+    """
+
+    name: str
+    place: Place
+    here: Operation
+    by: Operation | None
+    behind: tuple[Operation, ...]
+
+
 @dataclass
 class Diagram:
     """What is drawn of a graph.
@@ -38,6 +60,7 @@ class Diagram:
         links: from each operation to those that its arguments came from, the loss first.
         parameters: keys of the parameters that an operation uses, for those that the graph leads to.
         operations: all that is drawn.
+        roots: those that made what was sent backward.
         behind: those of them that lie behind a stop.
     """
 
@@ -45,6 +68,7 @@ class Diagram:
     links: dict[tuple[Operation, Operation], Link]
     parameters: dict[Operation, list[str]]
     operations: list[Operation]
+    roots: tuple[Operation, ...] = ()
     behind: set[Operation] = field(default_factory=set)
 
     @classmethod
@@ -54,6 +78,7 @@ class Diagram:
         graph: Graph,
         keys: Mapping[Node, str | None],
         operation: Callable[[Node], Operation],
+        roots: Iterable[Node] = (),
     ) -> "Diagram":
         """The diagram of a graph; `keys` of its leaves, `operation` tells what made a node."""
         links: dict[tuple[Operation, Operation], Link] = {}
@@ -70,7 +95,8 @@ class Diagram:
                     wanted = bool(graph.reach[child] & graph.wanted)
                     link = Link.GRADIENT if wanted else Link.UNASKED
                     links.setdefault((here, operation(child)), link)
-        diagram = cls(tuple(names), links, parameters, list(parameters))
+        tops = tuple(operation(node) for node in roots if not is_leaf(node))
+        diagram = cls(tuple(names), links, parameters, list(parameters), tops)
         diagram._look_behind()
         return diagram
 
@@ -86,12 +112,12 @@ class Diagram:
                         seen.add(other)
                         self.operations.append(other)
                         queue.append(other)
-        onwards: dict[Operation, list[Operation]] = {each: [] for each in self.operations}
+        connected: dict[Operation, list[Operation]] = {each: [] for each in self.operations}
         for (one, other), link in self.links.items():
-            onwards[one] += [other] if link is not Link.CUT else []
+            connected[one] += [other] if link is not Link.CUT else []
         front, queue = set(self.parameters), list(self.parameters)
         while queue:
-            new = [each for each in onwards[queue.pop()] if each not in front]
+            new = [each for each in connected[queue.pop()] if each not in front]
             front.update(new)
             queue += new
         self.behind = {each for each in self.operations if each not in front}
@@ -106,13 +132,54 @@ class Diagram:
     def cut_off(self) -> dict[Operation, list[Operation]]:
         """For each detach on the way to the loss, the recorded operations that it keeps from it."""
         found: dict[Operation, list[Operation]] = {}
-        for (detach, first), link in self.links.items():
-            if link is Link.CUT and first.recorded:
-                found[detach], queue = [first], [first]
-                while queue:
-                    new = [each for each in queue.pop().inputs if each.recorded and each not in found[detach]]
-                    found[detach] += new
-                    queue += new
+        for stop in self.stops():
+            recorded = [each for each in stop.behind if each.recorded]
+            if stop.by is not None and recorded:
+                found[stop.by] = recorded
+        return found
+
+    def stops(self) -> list["Stop"]:
+        """What keeps the gradient from operations behind which there are parameters."""
+        found = []
+        for (here, other), link in self.links.items():
+            if link is Link.CUT:
+                behind = self.closure([other])
+                if other.recorded:  # by a detach, or what else leaves the graph
+                    found.append(Stop(here.name.strip("_"), here.place, here, here, tuple(behind)))
+                else:
+                    found.append(Stop("no_grad", other.place, here, None, tuple(behind)))
+        return found
+
+    def closure(self, operations: Iterable[Operation]) -> list[Operation]:
+        """These operations and all that their values come from."""
+        found = dict.fromkeys(operations)
+        queue = list(found)
+        while queue:
+            for each in queue.pop().inputs:
+                if each not in found and (each.rooted or each.recorded):
+                    found[each] = None
+                    queue.append(each)
+        return list(found)
+
+    @cached_property
+    def onwards(self) -> dict[Operation, list[Operation]]:
+        """For each operation of the graph, those that it hands its gradient on to."""
+        found: dict[Operation, list[Operation]] = {}
+        for (one, other), link in self.links.items():
+            if link in (Link.GRADIENT, Link.UNASKED):
+                found.setdefault(one, []).append(other)
+        return found
+
+    def before(self, operation: Operation) -> set[Operation]:
+        """The operations through which the gradient comes to this one."""
+        above: dict[Operation, list[Operation]] = {}
+        for one, other in self.links:
+            above.setdefault(other, []).append(one)
+        found, queue = {operation}, [operation]
+        while queue:
+            new = [each for each in above.get(queue.pop(), ()) if each not in found]
+            found.update(new)
+            queue += new
         return found
 
     def gets_gradient(self, operation: Operation) -> bool:
@@ -125,7 +192,7 @@ def _stops(here: Operation, other: Operation) -> bool:
 
     A detach is recorded up to its argument; what ran without gradients is recorded nowhere up to its value.
     """
-    detached = other.recorded and not here.recorded and here.grad_mode
+    detached = other.recorded and not here.recorded and here.grad_mode and here.name != GRADIENT
     ungraphed = other.trainable and not other.grad_mode and here.grad_mode
     return detached or ungraphed
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ddpg.gradient_flow import interception
 from ddpg.gradient_flow.diagram import mermaid
-from ddpg.gradient_flow.findings import findings
+from ddpg.gradient_flow.findings import Settings, findings
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Finding, Step
 from ddpg.gradient_flow.table import table
@@ -26,48 +26,58 @@ class GradientFlow:
         print(flow)
 
     It sees what the thread that opened it does: every backward pass, however it is called, and every step of a
-    `torch.optim.Optimizer`. The code is left as it is, and so are its numbers. Audits may be nested.
+    `torch.optim.Optimizer`. The code is left as it is, and so are its numbers. Audits may be nested, and left on: what
+    repeats is counted, so that the record does not grow.
 
     Args:
-        modules: a dict of modules by name, in place of keywords or beside them.
-        trace: also follow the forward pass, for the line where a module's output enters a loss and for pictures.
-        shared: names of modules that several losses are meant to train.
-        named: the modules to look at, by name; they may share parameters, or contain each other.
-
-    Attributes:
-        backwards: one `Backward` a pass, in order.
-        steps: one `Step` an optimizer step, in order.
+        audited: a dict of modules and tensors by name, in place of keywords or beside them.
+        trace: also follow the forward pass, for the lines where a module's output enters a loss, for what lies behind
+            stops, and for pictures.
+        shared: names of those that several losses, or optimizers, are meant to train.
+        frozen: names of those that are not to change: a weight, a row or a buffer that does is a drift.
+        least_cost: the share of a pass below which waste and tracked targets are left out.
+        named: the modules to look at, and tensors that require a gradient, by name; they may share parameters, or
+            contain each other.
 
     Raises:
-        TypeError: if there is no module, or something else is given for one.
-        ValueError: if `shared` names no module.
+        TypeError: if there is nothing to look at, or something else is given.
+        ValueError: if a tensor is no leaf, or `shared` or `frozen` names nothing that is looked at.
     """
 
     def __init__(
         self,
-        modules: Mapping[str, nn.Module] | nn.ModuleDict | None = None,
+        audited: "Mapping[str, nn.Module | Tensor] | nn.ModuleDict | None" = None,
         /,
         *,
         trace: bool = False,
         shared: str | Collection[str] = (),
-        **named: nn.Module,
+        frozen: str | Collection[str] = (),
+        least_cost: float = 0.01,
+        **named: nn.Module | Tensor,
     ) -> None:
-        if modules is not None and not isinstance(modules, (Mapping, nn.ModuleDict)):
-            raise TypeError(f"a {type(modules).__name__} gives modules no names: pass them by keyword, or in a dict.")
-        if not isinstance(trace, bool) or isinstance(shared, nn.Module):
-            raise TypeError("trace and shared are GradientFlow's own arguments: pass a module of that name in a dict.")
-        everything = {**dict((modules or {}).items()), **named}
-        for name, module in everything.items():
-            if not isinstance(module, nn.Module):
-                raise TypeError(
-                    f"{name}: a {type(module).__name__} is no module; GradientFlow takes torch.nn.Modules by name, and "
-                    "a lone parameter as torch.nn.ParameterList([parameter])."
+        if audited is not None and not isinstance(audited, (Mapping, nn.ModuleDict)):
+            raise TypeError(f"a {type(audited).__name__} gives modules no names: pass them by keyword, or in a dict.")
+        for name, own in (("trace", trace), ("shared", shared), ("frozen", frozen), ("least_cost", least_cost)):
+            if isinstance(own, (nn.Module, Tensor)):  # a module that happens to have that name
+                named[name] = own
+        trace, shared = trace is True, () if "shared" in named else shared
+        frozen, least_cost = () if "frozen" in named else frozen, 0.01 if "least_cost" in named else least_cost
+        everything = {**dict((audited or {}).items()), **named}
+        for name, each in everything.items():
+            if not isinstance(each, (nn.Module, Tensor)):
+                raise TypeError(f"{name}: a {type(each).__name__} is neither a torch.nn.Module nor a tensor.")
+            if isinstance(each, Tensor) and not each.is_leaf:
+                raise ValueError(
+                    f"{name} is computed from other tensors: no optimizer can hold it. Name those that it comes from."
                 )
         if not everything:
             raise TypeError("there is nothing to look at: name one module or more, GradientFlow(actor=actor).")
-        self._shared = frozenset([shared] if isinstance(shared, str) else shared)
-        self._record = Recorder(everything, trace)
-        self._names(self._shared)
+        if not 0 <= least_cost <= 1:
+            raise ValueError(f"least_cost={least_cost}: a share of a pass, from 0 to 1.")
+        self._settings = Settings(_set(shared), _set(frozen), least_cost)
+        self._record = Recorder(everything, trace, self._settings.frozen & everything.keys())
+        self._names(self._settings.shared)
+        self._names(self._settings.frozen)
         self._state = "new"
 
     def __enter__(self) -> Self:
@@ -88,20 +98,21 @@ class GradientFlow:
 
     @property
     def backwards(self) -> list[Backward]:
-        """The backward passes, in order."""
-        return self._record.backwards
+        """The backward passes in order, one entry each; of a loss's older ones one entry, with their number."""
+        return self._record.backwards.entries()
 
     @property
     def steps(self) -> list[Step]:
-        """The optimizer steps, in order."""
-        return self._record.steps
+        """The optimizer steps in order, one entry each; of the older ones at a line one entry, with their number."""
+        return self._record.steps.entries()
 
     def findings(self) -> list[Finding]:
-        """What is wrong, worst first: leaks, stale gradients, dead links, drifts, waste, tracked targets.
+        """What is wrong, worst first: faults, then hints at what may be meant, then what costs without use.
 
         `ddpg.gradient_flow` says what each kind means.
         """
-        return findings(self._record, self._shared)
+        self._record.refresh()
+        return findings(self._record, self._settings)
 
     def __str__(self) -> str:
         return table(self._record, self.findings())
@@ -165,7 +176,7 @@ class GradientFlow:
         """
         __tracebackhide__ = True
         self._names(modules)
-        written = {name for key, writes in self._record.writes.items() if writes for name in self._record.owners[key]}
+        written = {name for key in self._record.weights.writes for name in self._record.weights.owners[key]}
         for name in modules:
             for step in self.steps:
                 self._require(name not in step.moved, f"{step.optimizer} at {step.place} moved {name}.", name)
@@ -210,6 +221,10 @@ def _is_by(backward: Backward, by: Tensor | str) -> bool:
     if isinstance(by, str):
         return any(place.function == by for place in backward.stack)
     return any(each() is by for each in backward.outputs)
+
+
+def _set(names: str | Collection[str]) -> frozenset[str]:
+    return frozenset([names] if isinstance(names, str) else names)
 
 
 def _called(by: Tensor | str | None) -> str:

@@ -61,18 +61,17 @@ def edges_of(tensors: Iterable[Tensor | GradientEdge]) -> list[GradientEdge]:
 
 
 def read(
-    roots: Sequence[GradientEdge],
-    inputs: Sequence[GradientEdge],
+    order: Sequence[Node],
+    inputs: Sequence[GradientEdge] = (),
     owner: Callable[[Tensor], object] = id,
     parameters: Iterable[Tensor] = (),
 ) -> Graph:
-    """The graph behind `roots`; where there are `inputs`, only what leads to them is computed.
+    """The graph of nodes in the order of `behind`; where there are `inputs`, only what leads to them is computed.
 
     `owner` says which module a leaf belongs to. `parameters`, like all leaves, do not count as held by the graph, also
     where they were frozen and are no leaves.
     """
     graph = Graph()
-    order = _sorted(edge.node for edge in roots)
     graph.nodes = [node for node in reversed(order) if not is_leaf(node)]
     graph.leaves = [(node, node.variable) for node in order if is_leaf(node)]  # type: ignore[attr-defined]
     own = {node: 1 << bit for bit, (node, _) in enumerate(graph.leaves)}
@@ -127,11 +126,20 @@ def is_leaf(node: Node) -> bool:
     return node.name() == _ACCUMULATE
 
 
-def _sorted(roots: Iterable[Node]) -> list[Node]:
-    """Every node behind the roots, each after those that it leads to."""
+def shape_of(order: Sequence[Node]) -> tuple[object, ...]:
+    """What tells one graph from another: its operations, and which lead to which."""
+    number = {node: position for position, node in enumerate(order)}
+    return tuple(
+        (node.name(), *(number[child] if child is not None else -1 for child, _ in node.next_functions))
+        for node in order
+    )
+
+
+def behind(roots: Iterable[GradientEdge]) -> list[Node]:
+    """Every node behind the roots, the roots included, each after those that it leads to."""
     done: dict[Node, bool] = {}
     order: list[Node] = []
-    stack = list(roots)
+    stack = [edge.node for edge in roots]
     while stack:
         node = stack[-1]
         if node not in done:

@@ -1,14 +1,16 @@
 """How audits see unmodified code: PyTorch's own entry points, watched while at least one audit is open.
 
 Every way to run a backward pass ends in `torch.autograd._engine_run_backward`; every step of an optimizer calls the
-hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; every call of a module, which only tracing audits need,
-goes through `Module.__call__`. What is put in their place is taken away when the last audit closes.
+hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; gradients are cleared by `zero_grad` of optimizers and
+modules, and steps left out by `GradScaler.step`; every call of a module, which only tracing audits need, goes through
+`Module.__call__`. What is put in their place is taken away when the last audit closes.
 """
 
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import wraps
 from types import FunctionType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -19,6 +21,7 @@ from torch.autograd.graph import GradientEdge
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from ddpg.gradient_flow.places import NOWHERE, call_stack
 from ddpg.gradient_flow.tensors import has_values
 
 
@@ -43,6 +46,10 @@ class Audit(Protocol):
     ) -> OpenPass: ...
     def before_step(self, optimizer: Optimizer) -> None: ...
     def after_step(self, optimizer: Optimizer) -> None: ...
+    def about_to_clear(self, tensors: Iterable[Tensor]) -> None: ...
+    def cleared(self, tensors: Iterable[Tensor]) -> None: ...
+    def left_out(self, optimizer: Optimizer) -> None: ...
+    def ran_elsewhere(self, thread: str) -> None: ...
 
 
 class Caller(Protocol):
@@ -60,6 +67,7 @@ class _Thread(threading.local):
     audits: tuple[Audit, ...] = ()
     callers: tuple[Caller, ...] = ()
     passes: tuple[tuple[Audit, OpenPass], ...] = ()
+    steps: int = 0
 
 
 P = ParamSpec("P")
@@ -67,6 +75,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _thread = _Thread()
+_audits: list[Audit] = []  # of all threads
 _lock = threading.Lock()
 _open = {"audits": 0, "callers": 0}
 _undo = {"audits": ExitStack(), "callers": ExitStack()}
@@ -76,11 +85,13 @@ def watch(audit: Audit) -> None:
     """Tell the audit of passes and steps in this thread."""
     _opened("audits", _install)
     _thread.audits += (audit,)
+    _audits.append(audit)
 
 
 def unwatch(audit: Audit) -> None:
     """Tell it no more."""
     _thread.audits = tuple(each for each in _thread.audits if each is not audit)
+    _audits[:] = [each for each in _audits if each is not audit]
     _closed("audits")
 
 
@@ -132,6 +143,13 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
     return _disable_dynamo(function)
 
 
+def _elsewhere() -> None:
+    """Something of the user's has run in a thread that no audit was opened in."""
+    if not _thread.audits and call_stack() != (NOWHERE,):  # PyTorch's own threads run parts of passes
+        for audit in _audits:
+            audit.ran_elsewhere(threading.current_thread().name)
+
+
 def _install() -> None:
     autograd: Any = torch.autograd
     run_backward = autograd._engine_run_backward
@@ -140,6 +158,7 @@ def _install() -> None:
     def watched_run_backward(outputs: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = [each for each in (*outputs, *args[0]) if isinstance(each, Tensor)]
         if not _thread.audits or compiling() or not all(map(has_values, tensors)):
+            _elsewhere()
             return run_backward(outputs, *args, **kwargs)
         inputs = args[3] or ()
         around = _thread.passes
@@ -161,23 +180,64 @@ def _install() -> None:
 
     @uncompiled
     def before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for audit in () if compiling() else _thread.audits:
-            audit.before_step(optimizer)
+        if not compiling():
+            _elsewhere()
+            _thread.steps += 1
+            for audit in _thread.audits:
+                audit.before_step(optimizer)
 
     @uncompiled
     def after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for audit in () if compiling() else _thread.audits:
             audit.after_step(optimizer)
 
-    def restore() -> None:
-        # Where someone has put yet another function on top meanwhile, that one stays, and ours passes through.
-        if autograd._engine_run_backward is watched_run_backward:
-            autograd._engine_run_backward = run_backward
+    def watched_zero_grad(zero_grad: Callable[..., None], tensors: Callable[[Any], Iterable[Tensor]]) -> Any:
+        @uncompiled
+        @wraps(zero_grad)
+        def watched(self: Any, *args: Any, **kwargs: Any) -> None:
+            for audit in () if compiling() else _thread.audits:
+                audit.about_to_clear(tensors(self))
+            zero_grad(self, *args, **kwargs)
+            for audit in () if compiling() else _thread.audits:
+                audit.cleared(tensors(self))
 
-    autograd._engine_run_backward = watched_run_backward
-    _undo["audits"].callback(restore)
+        return watched
+
+    def watched_scaler_step(step: Callable[..., Any]) -> Any:
+        @wraps(step)
+        def watched(scaler: Any, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
+            steps = _thread.steps
+            result = step(scaler, optimizer, *args, **kwargs)
+            for audit in _thread.audits if _thread.steps == steps else ():
+                audit.left_out(optimizer)
+            return result
+
+        return watched
+
+    _replace("audits", autograd, "_engine_run_backward", watched_run_backward)
+    _replace("audits", Optimizer, "zero_grad", watched_zero_grad(Optimizer.zero_grad, held_by))
+    _replace("audits", nn.Module, "zero_grad", watched_zero_grad(nn.Module.zero_grad, nn.Module.parameters))
+    _replace("audits", torch.amp.GradScaler, "step", watched_scaler_step(torch.amp.GradScaler.step))
     _undo["audits"].callback(register_optimizer_step_pre_hook(before_step).remove)
     _undo["audits"].callback(register_optimizer_step_post_hook(after_step).remove)
+
+
+def held_by(optimizer: Optimizer) -> list[Tensor]:
+    """The parameters that an optimizer holds."""
+    groups = getattr(optimizer, "param_groups", ())  # none yet while it is being made
+    return [each for group in groups for each in group["params"]]
+
+
+def _replace(kind: str, owner: Any, name: str, ours: Any) -> None:
+    theirs = getattr(owner, name)
+
+    def restore() -> None:
+        # Where someone has put yet another function on top meanwhile, that one stays, and ours passes through.
+        if getattr(owner, name) is ours:
+            setattr(owner, name, theirs)
+
+    setattr(owner, name, ours)
+    _undo[kind].callback(restore)
 
 
 def _install_calls() -> None:
@@ -212,9 +272,4 @@ def _install_calls() -> None:
                 caller.leave(output)
                 del caller.stack[depth:]
 
-    def restore() -> None:
-        if modules.__call__ is watched_call:
-            modules.__call__ = call
-
-    modules.__call__ = as_pytorchs_own(watched_call)
-    _undo["callers"].callback(restore)
+    _replace("callers", modules, "__call__", as_pytorchs_own(watched_call))

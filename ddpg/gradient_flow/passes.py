@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 from torch.utils.weak import TensorWeakRef
 
 from ddpg.gradient_flow import graph as graphs
 from ddpg.gradient_flow.diagram import Diagram
-from ddpg.gradient_flow.places import call_stack
-from ddpg.gradient_flow.records import Backward, Contribution
+from ddpg.gradient_flow.places import Place, call_stack, innermost
+from ddpg.gradient_flow.records import Backward, Contribution, Lost, Structure
 from ddpg.gradient_flow.tensors import aside, norm
 
 if TYPE_CHECKING:
@@ -33,46 +33,81 @@ class Pass:
         accumulate: bool,
     ) -> None:
         self._recorder = recorder
-        self._named = recorder.named()
         self._accumulate = accumulate
         self._inputs = inputs
         self._hooks = ExitStack()
         self._arrivals: list[Tensor] = []
-        self._alone: set[str] = set()  # keys of leaves that had no gradient before this pass
+        self._nodes: list[Node] = []  # kept alive: nobody else may hold those of a graph without operations
         roots = graphs.edges_of(outputs)
-        parameters = [each.tensor for each in self._named.values()]
-        graph = graphs.read(roots, graphs.edges_of(inputs), self._involved, parameters)
-        names = frozenset(graphs.name_of(node) for node in graph.nodes)
-        involved = frozenset(self._involved(leaf) for _, leaf in graph.leaves)
+        self._roots = roots if not accumulate else []
+        order = graphs.behind(roots)
+        self._named = recorder.weights.named_with(node.variable for node in order if graphs.is_leaf(node))  # type: ignore[attr-defined]
         stack = call_stack()
+        kind, structure = self._structure(roots, order, stack)
+        loss = recorder.loss(kind, stack)
+        loss.passes += 1
+        if structure not in loss.structures:
+            loss.structures = [*loss.structures[-15:], structure]
+        structure.passes += 1
         self.entry = Backward(
             recorder.next_index(),
-            stack[0],
+            loss,
+            structure,
             stack,
             _value(outputs),
-            bytes=graph.bytes(),
             outputs=[TensorWeakRef(each) for each in outputs if isinstance(each, Tensor)],
-            kind=(stack[0], tuple(graphs.name_of(edge.node) for edge in roots), names, involved),
-            leaves=[self._named[id(leaf)].key if id(leaf) in self._named else None for _, leaf in graph.leaves],
-            bytes_by_reach=dict(graph.bytes_by_reach),
-            work_by_reach=dict(graph.work_by_reach),
-            beside=graph.beside,
-            away=graph.away,
         )
-        recorder.backwards.append(self.entry)
-        recorder.share(self.entry)
-        if recorder.tracer is not None:
-            self.entry.crossings = recorder.tracer.crossings(roots, self._named_leaves(graph), graph)
-            by_node = {node: self.entry.leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
-            self.entry.diagram = Diagram.of(recorder.names, graph, by_node, recorder.tracer.operation)
         if accumulate:
-            self._hook(graph)
+            self._hook(order)
+
+    def _structure(
+        self, roots: Sequence[GradientEdge], order: Sequence[Node], stack: Sequence[Place]
+    ) -> tuple[object, Structure]:
+        """What tells the loss from others, and the shape of its graph; read anew only if it has not been seen."""
+        line = stack[0], innermost(stack)
+        tracer, known = self._recorder.tracer, self._recorder.structures
+        edges = graphs.edges_of(self._inputs)
+        number = {node: position for position, node in enumerate(order)}
+        keys = [self._key(node.variable) for node in order if graphs.is_leaf(node)]  # type: ignore[attr-defined]
+        shape = (
+            line,
+            graphs.shape_of(order),
+            tuple(keys),
+            tuple(number.get(edge.node) for edge in edges),
+            tracer.shape_of(order) if tracer is not None else None,
+        )
+        if shape not in known:
+            parameters = [each.tensor for each in self._named.values()]
+            graph = graphs.read(order, edges, self._involved, parameters)
+            leaves = [None if key == "#" else key for key in keys]
+            structure = Structure(leaves, graph.beside, graph.away, graph.bytes_by_reach, graph.work_by_reach)
+            if tracer is not None:
+                structure.crossings = tracer.crossings(roots, self._named_leaves(graph), graph, line[1])
+                by_node = {node: leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
+                top = [edge.node for edge in roots]
+                structure.diagram = Diagram.of(self._recorder.names, graph, by_node, tracer.operation, top)
+            entrances = frozenset(
+                (name, crossing.site) for name, crossings in structure.crossings.items() for crossing in crossings
+            )
+            names = frozenset(map(graphs.name_of, graph.nodes))
+            involved = frozenset(self._involved(leaf) for _, leaf in graph.leaves)
+            tops = tuple(graphs.name_of(edge.node) for edge in roots)
+            if len(known) >= 256:  # graphs that never look alike
+                known.clear()
+            known[shape] = (line, tops, names, involved, entrances), structure
+        return known[shape]
+
+    def _key(self, leaf: Tensor) -> str | None:
+        """What a leaf is called in the record; None if it is data."""
+        if id(leaf) in self._named or isinstance(leaf, nn.Parameter):
+            return self._named[id(leaf)].key if id(leaf) in self._named else "#"
+        return None
 
     def _involved(self, leaf: Tensor) -> object:
         """What of a leaf tells one loss from another: whose parameter it is; nothing if it is data."""
         if id(leaf) in self._named:
             return tuple(self._named[id(leaf)].names)
-        return self._recorder.key_of(leaf, self._named) if isinstance(leaf, nn.Parameter) else None
+        return "#" if isinstance(leaf, nn.Parameter) else None
 
     def _named_leaves(self, graph: graphs.Graph) -> dict[str, set[int]]:
         """For each named module in the graph, the ids of its leaves."""
@@ -82,9 +117,12 @@ class Pass:
                 found[name].add(id(leaf))
         return found
 
-    def _hook(self, graph: graphs.Graph) -> None:
-        for node, leaf in graph.leaves:
+    def _hook(self, order: Sequence[Node]) -> None:
+        leaves = [node for node in order if graphs.is_leaf(node)]
+        self._nodes += leaves
+        for node in leaves:
             # A hook of the node, not of the tensor: it sees also what reaches a parameter frozen meanwhile.
+            leaf = node.variable  # type: ignore[attr-defined]
             self._hooks.callback(node.register_prehook(partial(self._arrived, leaf)).remove)
 
     def close(self) -> None:
@@ -93,6 +131,7 @@ class Pass:
         for leaf in self._arrivals:
             self._recorder.origins.added(leaf)
         self._arrivals.clear()
+        self._nodes.clear()
         norms: dict[str, list[float]] = defaultdict(list)
         parameters: dict[str, list[str]] = defaultdict(list)
         for each in self._named.values():
@@ -103,44 +142,51 @@ class Pass:
             if name in norms:
                 self.entry.reached[name] = math.hypot(*norms[name])
                 self.entry.parameters[name] = tuple(parameters[name])
+        self._recorder.passed(self.entry)
 
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None:
         """Another graph runs inside this pass: its gradients are this pass's."""
         with aside():
             if self._accumulate:
-                self._hook(graphs.read(graphs.edges_of(outputs), graphs.edges_of(inputs)))
+                self._hook(graphs.behind(graphs.edges_of(outputs)))
 
     def returned(self, gradients: Sequence[Tensor | None]) -> None:
         """What `torch.autograd.grad` gives back, one for each input."""
         if self._accumulate:
             return
         with aside():
+            keys = []
             for tensor, gradient in zip(self._inputs, gradients, strict=True):
                 if isinstance(tensor, Tensor) and tensor.is_leaf and gradient is not None:
                     contribution = self._contribution(tensor, gradient)
                     self._recorder.origins.handed_out(gradient, contribution)
-                    contribution.replaced = True  # the user's to use
+                    contribution.replace()  # the user's to use
+                    keys += [self._named[id(tensor)].key] if id(tensor) in self._named else []
+            if self._recorder.tracer is not None:
+                self._recorder.tracer.handed_out(gradients, tuple(keys), self._roots)
 
     def _arrived(self, leaf: Tensor, gradients: tuple[Tensor | None, ...]) -> None:
         gradient = gradients[0]
         if gradient is None:
             return
         with aside():
-            seen = self._recorder.key_of(leaf, self._named) in self.entry.contributions
+            seen = self._recorder.weights.key_of(leaf, self._named) in self.entry.contributions
             contribution = self._contribution(leaf, gradient)
-            if leaf.requires_grad and not seen:  # PyTorch drops what reaches a leaf frozen meanwhile
+            if not leaf.requires_grad:  # PyTorch drops what reaches a leaf frozen meanwhile
+                contribution.lose(Lost("frozen"))
+            elif not seen:
                 self._recorder.arrived(leaf, contribution)
                 self._arrivals.append(leaf)
 
     def _contribution(self, leaf: Tensor, gradient: Tensor) -> Contribution:
-        key = self._recorder.key_of(leaf, self._named)
+        key = self._recorder.weights.key_of(leaf, self._named)
         earlier = self.entry.contributions.get(key)
         if earlier is None:
-            contribution = self.entry.contributions[key] = Contribution(self.entry, norm([gradient]))
-            if leaf.grad is None:
-                self._alone.add(key)
+            contribution = self.entry.contributions[key] = Contribution(self.entry, key, norm([gradient]))
+            contribution.use.passes += 1
+            contribution.alone = leaf.grad is None
             return contribution
-        if key in self._alone and leaf.grad is not None:  # all that is there is this pass's
+        if earlier.alone and leaf.grad is not None:  # all that is there is this pass's
             earlier.norm = norm([leaf.grad + gradient])
         else:
             earlier.norm = math.hypot(earlier.norm, norm([gradient]))

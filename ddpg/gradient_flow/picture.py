@@ -88,9 +88,11 @@ def legend(axes: Axes) -> None:
 
 
 def _why_unused(backward: Backward, name: str) -> str:
-    if backward.next_step is None:
-        return "never applied"
-    return "dropped before the step" if name in backward.next_step.holds else "not held by the step"
+    for each in backward.contributions.values():
+        if each.lost is not None and each.lost.before is not None and name in each.lost.before.holds:
+            return f"{each.lost.how} before the step"
+    step = backward.followed_by
+    return "never applied" if step is None or name in step.holds else "not held by the step"
 
 
 def _diagram(backward: Backward) -> Diagram:

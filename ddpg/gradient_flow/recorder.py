@@ -6,34 +6,49 @@ import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from weakref import WeakKeyDictionary
+from typing import Any
+from weakref import WeakKeyDictionary, ref
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from ddpg.gradient_flow.history import History
+from ddpg.gradient_flow.interception import held_by
 from ddpg.gradient_flow.origins import Origins
 from ddpg.gradient_flow.passes import Pass
-from ddpg.gradient_flow.places import caller
-from ddpg.gradient_flow.records import Backward, Contribution, ParameterStep, Step, Write
-from ddpg.gradient_flow.tensors import LEAST_EVIDENCE, aside, differ, has_values, is_blend, norm, wide
+from ddpg.gradient_flow.places import Lines, Place, Site, call_stack, innermost
+from ddpg.gradient_flow.records import (
+    Backward,
+    Contribution,
+    Held,
+    Loss,
+    Lost,
+    Rows,
+    Step,
+    Stepping,
+    Structure,
+    note,
+)
+from ddpg.gradient_flow.tensors import (
+    aside,
+    differ,
+    has_values,
+    norm,
+    norms,
+    rows_of,
+)
 from ddpg.gradient_flow.trace import Tracer
+from ddpg.gradient_flow.weights import Parameter, Weights
 
 _OPTIMIZER = inspect.getfile(Optimizer)
-
-
-@dataclass
-class Parameter:
-    """A parameter of the audited modules: its key, and what each module calls it."""
-
-    tensor: Tensor
-    key: str
-    names: dict[str, str] = field(default_factory=dict)
+_MOST_UNNAMED = 100
+_MOST_ALIKE = 4
 
 
 @dataclass
@@ -41,46 +56,63 @@ class _OpenStep:
     step: Step
     optimizer: Optimizer
     frame: FrameType
-    held: dict[int, Tensor]
-    before: dict[int, Tensor]
     outer: "_OpenStep | None"
+    held: dict[int, Tensor] = field(default_factory=dict)
+    before: dict[int, Tensor] = field(default_factory=dict)  # of those that no audited module has
+    start: dict[int, list[Contribution]] = field(default_factory=dict)
+    gradients: dict[int, float] = field(default_factory=dict)  # their norms, of those that had one at the start
     inside: dict[int, list[Contribution]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Recorder:
-    """What happens to named modules between `open` and `close`.
+    """What happens to named modules and tensors between `open` and `close`.
 
     Attributes:
-        backwards, steps: in order.
-        writes: for each parameter, its changes outside any step.
-        owners: for each parameter, the modules that have it.
+        losses: by what tells one from another.
+        steppings: likewise, the steps of an optimizer at a line.
+        backwards, steps: one by one.
+        origins: of every gradient.
+        weights: of the audited modules and tensors.
         held: keys of the parameters that some optimizer holds, stepping or not; known after `close`.
+        orphans: the shapes of the parameters that optimizers hold and no audited module has, by key.
+        reads: keys of the parameters whose gradients the user's code has read, by line; with tracing.
+        parents: with tracing, the modules of which audited ones were seen to be parts.
+        ran: the modules that were called, and the line of the latest call; with tracing.
+        skipped: steps that a gradient scaler left out.
+        elsewhere: passes and steps of other threads, by the thread's name.
     """
 
-    def __init__(self, modules: Mapping[str, nn.Module], trace: bool) -> None:
-        self.names = list(modules)
-        self.modules = dict(modules)
-        self.backwards: list[Backward] = []
-        self.steps: list[Step] = []
-        self.writes: dict[str, list[Write]] = defaultdict(list)
-        self.owners: dict[str, tuple[str, ...]] = {}
+    def __init__(self, audited: Mapping[str, nn.Module | Tensor], trace: bool, watched: Iterable[str] = ()) -> None:
+        self.names = list(audited)
+        self.lines = Lines()
+        self.losses: dict[object, Loss] = {}
+        self.steppings: dict[object, Stepping] = {}
+        self.backwards: History[Backward] = History()
+        self.steps: History[Step] = History()
+        self.origins = Origins(self._dropped)
+        self.weights = Weights(audited, watched, lambda tensor, event: self.origins.applied_by_hand(tensor, event))
+        self.structures: dict[object, tuple[object, Structure]] = {}  # of graphs seen before
         self.held: set[str] = set()
-        self.tracer = Tracer(self.modules) if trace else None
-        self._events = 0
-        self.origins = Origins(before_dropping=self._before_dropping)
-        self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the named modules
+        self.orphans: dict[str, torch.Size] = {}
+        self.reads: dict[Site, set[str]] = defaultdict(set)
+        self.parents: dict[str, set[int]] = defaultdict(set)
+        self.ran: dict[str, Site] = {}
+        self.skipped = 0
+        self.elsewhere: dict[str, int] = defaultdict(int)
+        self.tracer = Tracer(self.weights.parts, self) if trace else None
+        self._open = False
         self._numbers = itertools.count()
         self._optimizers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
-        self._keys: dict[int, tuple[str, Tensor]] = {}
-        self._taken: dict[str, int] = defaultdict(int)
-        self._weights: dict[str, Tensor] = {}
+        self._alike: dict[object, list[tuple[ref[Optimizer], int]]] = defaultdict(list)
         self._open_steps: list[_OpenStep] = []
-        self._latest: dict[tuple[object, ...], Backward] = {}  # of each loss
+        self._reached: set[str] = set()  # by the passes since the latest step before them
+        self._stepped = True
 
     def open(self) -> None:
         """Note the weights as they are."""
         with aside():
-            self._observe_writes()
+            self.weights.open()
+        self._open = True
         if self.tracer is not None:
             self.tracer.open()
 
@@ -88,58 +120,147 @@ class Recorder:
         """Note what is pending, and let go of every tensor and module."""
         if self.tracer is not None:
             self.tracer.close()
-        with aside():
-            self._observe_writes()
-            self.held = self.held_by_optimizers()
-        self.modules = {}
-        self._weights.clear()
-        self._keys.clear()
-        self._latest.clear()
+        self.refresh()
+        self._open = False
+        self.weights.close()
         self._open_steps.clear()
-        self.origins = Origins(before_dropping=self._before_dropping)
+        self.structures.clear()
+        self.origins = Origins(self._dropped)
 
-    def held_by_optimizers(self) -> set[str]:
+    def refresh(self) -> None:
+        """Note what has happened since the latest pass or step; once closed, there is nothing more."""
+        if self._open:
+            with aside():
+                self.weights.refresh()
+                for stepping in self.steppings.values():
+                    for key, held in stepping.held.items():
+                        now = self.weights.before(key) if held.rows is not None else None
+                        if held.rows is not None and now is not None:
+                            held.rows.look(now)
+                self.held = self._held_by_optimizers()
+
+    def _held_by_optimizers(self) -> set[str]:
         """Keys of the parameters that optimizers hold: those that stepped, and where it matters any that exist."""
-        held = {key for step in self.steps for key in step.parameters}
-        seen = {key for each in self.backwards for key in each.graph_keys()} & self.owners.keys()
-        if seen <= held:
+        held = {key for stepping in self.steppings.values() for key in stepping.held}
+        seen = {key for each in self.losses.values() for key in each.uses}
+        seen |= {
+            key for each in self.losses.values() for structure in each.structures for key in structure.graph_keys()
+        }
+        if seen & self.weights.owners.keys() <= held:
             return held
-        ids = {id(each.tensor): each.key for each in self.named().values()}
+        ids = {id(each.tensor): each.key for each in self.weights.named().values()}
         kinds = _subclasses(Optimizer)
         for optimizer in (each for each in gc.get_objects() if type(each) in kinds):
-            held |= {ids[id(each)] for each in _held(optimizer) if id(each) in ids}
+            held |= {ids[id(each)] for each in held_by(optimizer) if id(each) in ids}
         return held
 
     # Backward passes
 
     def open_pass(
         self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge], accumulate: bool
-    ) -> "Pass":
+    ) -> Pass:
         """A backward pass begins."""
         with aside():
+            if self._stepped:
+                self._reached, self._stepped = set(), False
             return Pass(self, outputs, inputs, accumulate)
+
+    def passed(self, entry: Backward) -> None:
+        """A backward pass has ended."""
+        self._reached |= entry.contributions.keys()
+        self.backwards.append(entry)
+
+    def loss(self, kind: object, stack: tuple[Place, ...]) -> Loss:
+        """The loss of this kind."""
+        if kind not in self.losses:
+            self.losses[kind] = Loss(self.losses, self.lines, len(self.losses) + 1)
+        self.losses[kind].meets(stack)
+        return self.losses[kind]
+
+    @property
+    def stepping(self) -> bool:
+        """Whether an optimizer is in the midst of a step."""
+        return bool(self._open_steps)
 
     def next_index(self) -> int:
         """The next event's place in the order."""
-        self._events += 1
-        return self._events - 1
-
-    def key_of(self, tensor: Tensor, named: Mapping[int, Parameter]) -> str:
-        """What identifies a parameter in the record."""
-        if id(tensor) in named:
-            return named[id(tensor)].key
-        if tensor not in self._unnamed:
-            self._unnamed[tensor] = f"#{next(self._numbers)}"
-        key: str = self._unnamed[tensor]
-        return key
+        self.weights.event += 1
+        return self.weights.event - 1
 
     def arrived(self, tensor: Tensor, contribution: Contribution) -> None:
         """A pass is about to add to `.grad` of a leaf."""
         self.origins.add(tensor, contribution)
         for opened in self._open_steps:
             if id(tensor) in opened.held:
-                contribution.applied.append(opened.step.index)
+                contribution.apply(opened.step.index, opened.step.of)
                 opened.inside[id(tensor)].append(contribution)
+
+    def behind(self, structure: Structure, keys: Collection[str]) -> list[str]:
+        """Keys of the other parameters that a gradient comes to through the operations of these."""
+        through = self._through(structure, keys)
+        found = (key for bit, key in enumerate(structure.leaves) if through >> bit & 1 and key is not None)
+        return [key for key in found if key not in keys]
+
+    def feeds_others(self, structure: Structure, keys: Collection[str]) -> bool:
+        """Whether a gradient comes through these parameters' operations to a tensor that nobody has named."""
+        through = self._through(structure, keys)
+        return any(through >> bit & 1 and key is None for bit, key in enumerate(structure.leaves))
+
+    def _through(self, structure: Structure, keys: Collection[str]) -> int:
+        through = 0
+        for bit, key in enumerate(structure.leaves):
+            through |= structure.beside[bit] if key in keys else 0
+        return through
+
+    # What the user's code does to gradients
+
+    def about_to_clear(self, tensors: Iterable[Tensor]) -> None:
+        """The user's code is about to call `zero_grad`: what has gone already did not go there."""
+        with aside():
+            for tensor in tensors:
+                if tensor.grad is None:
+                    self.origins.look(tensor, "gone", None)
+
+    def cleared(self, tensors: Iterable[Tensor]) -> None:
+        """The user's code has just called `zero_grad` of an optimizer or a module."""
+        with aside():
+            site = self.lines.site()
+            for tensor in tensors:
+                self.origins.look(tensor, "cleared", site)
+
+    def left_out(self, optimizer: Optimizer) -> None:
+        """A gradient scaler has left out a step."""
+        with aside():
+            self.skipped += 1
+            lost = Lost("skipped", self.lines.site())
+            for tensor in held_by(optimizer):
+                for contribution in self.origins.of(tensor):
+                    contribution.lose(lost)
+
+    def ran_elsewhere(self, thread: str) -> None:
+        """Another thread has run a backward pass or a step."""
+        self.elsewhere[thread] += 1
+
+    def _dropped(self, tensor: Tensor, contributions: list[Contribution], how: str, site: Site | None) -> None:
+        """Contributions to `.grad` of a leaf are no longer there."""
+        if self._open_steps:  # what changes in the midst of a step is the step's doing
+            opened = self._open_steps[0]
+            if id(tensor) in opened.held and self._moved_meanwhile(tensor, opened):
+                for each in contributions:
+                    if not each.applied:
+                        each.apply(opened.step.index, opened.step.of)
+        elif not all(each.applied for each in contributions):
+            self.weights.observe()
+        for each in contributions:
+            if each.backward is not None and not each.applied and not each.replaced and each.lost is None:
+                each.backward.parted = self.weights.event
+                after = next((step.of for step in self.steps.latest() if step.index > each.backward.index), None)
+                each.lose(Lost(how, site, after))
+
+    def _moved_meanwhile(self, tensor: Tensor, opened: _OpenStep) -> bool:
+        named = self.weights.named()
+        before = self.weights.before(named[id(tensor)].key) if id(tensor) in named else opened.before.get(id(tensor))
+        return before is not None and differ(before, tensor)
 
     # Steps
 
@@ -149,31 +270,77 @@ class Recorder:
         frame = next(each for each in running if each.f_code.co_filename == _OPTIMIZER)
         self._open_steps = [each for each in self._open_steps if each.frame in running]  # others ended in an error
         outer = self._open_steps[0] if self._open_steps else None
-        held = {id(each): each for each in _held(optimizer)}
         with aside():
-            named = self.named()
+            held = {id(each): each for each in held_by(optimizer) if not is_lazy(each) and has_values(each)}
+            named = self.weights.named_with(held.values())
             if outer is not None:  # an optimizer inside an optimizer: one step
-                new = {key: each for key, each in held.items() if key not in outer.held}
-                self._hold(outer, new, named)
-                self._open_steps.append(_OpenStep(outer.step, optimizer, frame, {}, {}, outer))
+                self._hold(outer, {key: each for key, each in held.items() if key not in outer.held}, named)
+                self._open_steps.append(_OpenStep(outer.step, optimizer, frame, outer))
                 return
-            self._observe_writes(named)
-            step = Step(
-                self.next_index(), caller(), type(optimizer).__name__, self._number(optimizer), _settings(optimizer)
-            )
-            opened = _OpenStep(step, optimizer, frame, {}, {}, None)
+            self.weights.observe(named)
+            opened = _OpenStep(Step(self.next_index(), self._stepping(optimizer, held, named)), optimizer, frame, None)
             self._hold(opened, held, named)
             self._open_steps.append(opened)
-            for backward in reversed(self.backwards):
-                if backward.next_step is not None:
+            for backward in reversed(self.backwards.latest()):
+                if backward.followed_by is not None:
                     break
-                backward.next_step = step
+                backward.followed_by = opened.step.of
 
-    def _number(self, optimizer: Optimizer) -> int:
-        """What tells an optimizer from others, also from those made where an earlier one had been."""
+    def _stepping(self, optimizer: Optimizer, held: Mapping[int, Tensor], named: Mapping[int, Parameter]) -> Stepping:
+        """What this step is one of."""
+        keys = [named[key].key for key in held if key in named]
+        owners = {name for key in keys for name in self.weights.owners[key]}
+        holds = tuple(name for name in self.names if name in owners)
+        stack = call_stack()
+        line = stack[0], innermost(stack)
         if optimizer not in self._optimizers:
-            self._optimizers[optimizer] = next(self._numbers)
-        return self._optimizers[optimizer]
+            self._optimizers[optimizer] = self._number(optimizer, (type(optimizer), line, tuple(keys), len(held)))
+        number = self._optimizers[optimizer]
+        kind = number, line, holds
+        if kind not in self.steppings:
+            self.steppings[kind] = Stepping(
+                self.steppings,
+                self.lines,
+                type(optimizer).__name__,
+                number,
+                _settings(optimizer),
+                holds,
+                first=self.weights.event,
+            )
+        stepping = self.steppings[kind]
+        stepping.meets(stack)
+        stepping.steps += 1
+        stepping.last = self.weights.event - 1
+        if len(self.orphans) < 1000:
+            self.orphans |= {
+                self.weights.key_of(each, named): each.shape for key, each in held.items() if key not in named
+            }
+        return stepping
+
+    def _number(self, optimizer: Optimizer, signature: object) -> int:
+        """A number for an optimizer: that of an earlier one made in its place, over the same parameters."""
+        alike = self._alike[signature]
+        if len(alike) >= _MOST_ALIKE and all(each() is not None for each, _ in alike):
+            # Optimizers are parts of circles: most of those let go of lately are found among what is young.
+            gc.collect(2 if len(alike) >= 8 * _MOST_ALIKE else 1)
+        reused = next((place for place, (each, _) in enumerate(alike) if each() is None), None)
+        number = alike.pop(reused)[1] if reused is not None else next(self._numbers)
+        alike.append((ref(optimizer), number))
+        return number
+
+    def _hold(self, opened: _OpenStep, held: Mapping[int, Tensor], named: Mapping[int, Parameter]) -> None:
+        with_gradients = {id_: tensor.grad for id_, tensor in held.items() if tensor.grad is not None}
+        lengths = dict(zip(with_gradients, norms(list(with_gradients.values())), strict=True))
+        opened.gradients |= lengths
+        for id_, tensor in held.items():
+            opened.held[id_] = tensor
+            if id_ not in named:
+                opened.before[id_] = tensor.detach().clone()
+            opened.start[id_] = list(self.origins.of(tensor, lengths.get(id_)))
+            for each in self.origins.just_dropped(tensor):
+                lost = each.lost
+                if lost is not None and lost.after is None and lost.how != "skipped":
+                    each.lose(Lost(lost.how, lost.site, None, opened.step.of))
 
     def after_step(self, optimizer: Optimizer) -> None:
         """An optimizer has stepped."""
@@ -187,150 +354,168 @@ class Recorder:
             with aside():
                 self._finish(opened)
 
-    def _hold(self, opened: _OpenStep, held: dict[int, Tensor], named: Mapping[int, Parameter]) -> None:
-        for key, tensor in held.items():
-            if is_lazy(tensor) or not has_values(tensor):
-                continue
-            opened.held[key] = tensor
-            if key not in named:
-                opened.before[key] = tensor.detach().clone()
-            state = ParameterStep(tensor.numel(), contributions=list(self.origins.of(tensor)))
-            state.gradient = None if tensor.grad is None else norm([tensor.grad])
-            opened.step.parameters[self.key_of(tensor, named)] = state
-        names = {name for key in opened.step.parameters for name in self.owners.get(key, ())}
-        opened.step.holds = tuple(name for name in self.names if name in names)
-
     def _finish(self, opened: _OpenStep) -> None:
-        step, named = opened.step, self.named()
+        step, stepping, named = opened.step, opened.step.of, self.weights.named()
         applied: dict[str, list[float]] = defaultdict(list)
         sources: dict[str, dict[int, Backward | None]] = defaultdict(dict)
-        changed = self._changes(named)
-        for key, tensor in opened.held.items():
-            state = step.parameters[self.key_of(tensor, named)]
-            state.moved = key in changed if key in named else differ(opened.before[key], tensor)
-            if opened.inside[key]:  # a closure has run backward passes: what counts is what is there now
+        rows = {id_: self._rows(id_, tensor, stepping, named) for id_, tensor in opened.held.items()}
+        # What a step moves that its optimizer does not hold shows by the tensor's version, at less cost.
+        changed = self.weights.changes(self.weights.may_have_changed(named, opened.held))
+        dead = not self._reached & {self.weights.key_of(each, named) for each in opened.held.values()}
+        zeros: dict[str, bool] = {}  # of the modules that moved, those that did by a gradient of zeros alone
+        sudden: dict[str, bool] = defaultdict(bool)  # and whether a pass gave the zeros that had given more before
+        for id_, tensor in opened.held.items():
+            key = self.weights.key_of(tensor, named)
+            held = stepping.held.setdefault(key, Held(tensor.numel()))
+            moved = id_ in changed if id_ in named else differ(opened.before[id_], tensor)
+            contributions = opened.start[id_]
+            gradient = opened.gradients.get(id_)
+            if opened.inside[id_]:  # a closure has run backward passes: what counts is what is there now
                 still_there = self.origins.of(tensor)
-                state.contributions = [each for each in state.contributions if each in still_there]
-                state.contributions += opened.inside[key]
-                state.gradient = None if tensor.grad is None else norm([tensor.grad])
-            state.stale = self._stale(state.contributions)
-            for contribution in state.contributions if state.gradient is not None else ():
-                contribution.applied.append(step.index)
-            for name in named[key].names if key in named else ():
-                applied[name].append(state.gradient or 0.0)
-                if state.gradient is not None and state.contributions:
-                    sources[name] |= {id(each.backward): each.backward for each in state.contributions}
+                contributions = [each for each in contributions if each in still_there] + opened.inside[id_]
+                gradient = None if tensor.grad is None else norm([tensor.grad])
+            used = gradient is not None or any(each.applied[-1:] == [step.index] for each in opened.start[id_])
+            held.moved += moved
+            held.gradients += used
+            held.frozen += not tensor.requires_grad
+            held.squares += (gradient or 0.0) ** 2
+            held.drifted += moved and gradient is None and not used
+            edited = rows[id_]
+            if edited is not None:
+                held.rows = edited if held.rows is None else held.rows.together(edited)
+            dead = dead and not gradient and not used
+            if gradient is not None:
+                mixed = self.origins.is_mixed(tensor)
+                self._credit(held, key, stepping, step, contributions, moved, gradient, mixed)
+            for name in named[id_].names if id_ in named else ():
+                applied[name].append(gradient or 0.0)
+                if moved:
+                    zeros[name] = zeros.get(name, True) and gradient == 0
+                    sudden[name] |= bool(contributions) and held.squares > 0
+                if gradient is not None and contributions:
+                    sources[name] |= {id(each.backward): each.backward for each in contributions}
+        stepping.dead += dead
+        stepping.drifts.update((name, sudden[name]) for name, zero in zeros.items() if zero)
         for name in self.names:
-            changes = [change for key, change in changed.items() if name in named[key].names]
+            changes = [change for id_, change in changed.items() if name in named[id_].names]
             if changes:
-                step.moved[name] = norm(changes)
-        step.applied = {name: math.hypot(*applied[name]) for name in step.holds}
-        step.sources = {name: tuple(sources[name].values()) for name in step.holds if name in sources}
+                step.moved[name] = math.hypot(*changes)
+        step.applied = {name: math.hypot(*applied[name]) for name in stepping.holds}
+        step.sources = {name: tuple(sources[name].values()) for name in stepping.holds if name in sources}
         self.steps.append(step)
+        self._stepped = True
+        self._forget()
 
-    def _stale(self, contributions: Sequence[Contribution]) -> list[Contribution]:
-        """Those older than some step before the latest one's pass: another loss's, or applied by that step."""
-        known = [(each, each.backward) for each in contributions if each.backward is not None and each.norm]
-        stale = []
-        for position, (each, backward) in enumerate(known):
-            for _, later in known[position + 1 :]:
-                recent = itertools.takewhile(lambda step: step.index > backward.index, reversed(self.steps))  # noqa: B023
-                between = [step.index for step in recent if step.index < later.index]
-                if any(later.kind != backward.kind or index in each.applied for index in between):
-                    stale.append(each)
-                    break
-        return stale
-
-    # Weights
-
-    def named(self) -> dict[int, Parameter]:
-        """The audited modules' parameters as they are now, by id."""
-        found: dict[int, Parameter] = {}
-        for name, module in self.modules.items():
-            for inner, tensor in module.named_parameters(remove_duplicate=False):
-                # What functional_call puts in a parameter's place for a while is none.
-                if isinstance(tensor, nn.Parameter) and not is_lazy(tensor) and has_values(tensor):
-                    qualified = f"{name}.{inner}".replace("_orig_mod.", "")
-                    if id(tensor) not in found:
-                        found[id(tensor)] = Parameter(tensor, self._key(tensor, qualified))
-                    found[id(tensor)].names.setdefault(name, qualified)
-        self.owners |= {each.key: tuple(each.names) for each in found.values()}
-        return found
-
-    def _key(self, tensor: Tensor, qualified: str) -> str:
-        """A parameter's first name; with a number behind it if another one has had that name."""
-        if id(tensor) not in self._keys:
-            taken = self._taken[qualified]
-            self._keys[id(tensor)] = f"{qualified} ({taken + 1})" if taken else qualified, tensor
-            self._taken[qualified] += 1
-        return self._keys[id(tensor)][0]
-
-    def _changes(self, named: Mapping[int, Parameter]) -> dict[int, Tensor]:
-        """By how much each parameter differs from what it was at the last look, those that do; and look."""
-        changes: dict[int, Tensor] = {}
-        for key, each in named.items():
-            now, before = each.tensor.detach(), self._weights.get(each.key)
-            if before is None or (before.shape, type(before)) != (now.shape, type(now)):
-                self._weights[each.key] = now.clone()
-            elif differ(before, now):
-                changes[key] = wide(now) - wide(before)
-                self._weights[each.key] = now.clone()
-        return changes
-
-    def _observe_writes(self, named: Mapping[int, Parameter] | None = None) -> None:
-        """Note which parameters have changed since the last look, which no step has done."""
-        named = self.named() if named is None else named
-        before = dict(self._weights)
-        candidates = {each.key: each.tensor for each in named.values()}
-        candidates |= {self._unnamed[tensor]: tensor for tensor in self._unnamed}
-        sources: dict[str, str | None] = {}
-        for key in self._changes(named):
-            name, tensor = named[key].key, named[key].tensor
-            if tensor.numel() >= LEAST_EVIDENCE:
-                latest = self.writes[name][-1].source if self.writes[name] else None
-                order = [latest, *candidates] if latest in candidates else list(candidates)
-                sources[name] = next(
-                    (
-                        other
-                        for other in order
-                        if other is not None
-                        and candidates[other] is not tensor
-                        and is_blend(before[name], tensor, candidates[other])
-                    ),
-                    None,
-                )
+    def _credit(
+        self,
+        held: Held,
+        key: str,
+        stepping: Stepping,
+        step: Step,
+        contributions: Sequence[Contribution],
+        moved: bool,
+        gradient: float,
+        mixed: bool,
+    ) -> None:
+        """Count what a step has applied to one parameter; of a gradient that is `mixed` what is left over is meant."""
+        if not math.isfinite(gradient) and not moved:  # a fused optimizer has left it out for the scaler
+            for each in contributions:
+                each.lose(Lost("skipped"))
+            return
+        known = [each for each in contributions if each.backward is not None and each.norm]
+        fresh: list[Contribution] = []
+        stale: set[tuple[Loss, bool]] = set()
+        for position, each in enumerate(known):
+            assert each.backward is not None
+            again = any(index < step.index for index in each.applied)
+            if not mixed and self._is_stale(key, each, known[position + 1 :], stepping):
+                stale.add((each.backward.of, again))
             else:
-                sources[name] = ""  # too few numbers to tell by themselves
-        for key in named:
-            name = named[key].key
-            if name in sources:
-                # The small follow the large ones of their module.
-                large = [
-                    source
-                    for other, source in sources.items()
-                    if source != "" and not {*self.owners[other]}.isdisjoint(self.owners[name])
-                ]
-                source = sources[name] or next((each for each in large if each), None)
-                self.writes[name].append(Write(self._events, source))
-                if source is None:
-                    self.origins.applied_by_hand(named[key].tensor, self._events)
+                fresh.append(each)
+                if moved:
+                    note(held.sources, each.backward.of, step.index)
+                by = each.by
+                if (
+                    not mixed
+                    and by is not None
+                    and by.number != stepping.number
+                    and moved
+                    and position == len(known) - 1
+                ):
+                    held.twice[each.backward.of, by] = held.twice.get((each.backward.of, by), 0) + 1
+        for source in stale:
+            held.stale[source] = held.stale.get(source, 0) + 1
+        for position, later in enumerate(fresh if not mixed else ()):
+            for earlier in fresh[:position]:
+                one, other = earlier.backward, later.backward
+                if one is not None and other is not None and one.of is not other.of:
+                    parted = one.parted is not None and one.parted <= other.index
+                    pair = one.of, other.of, parted
+                    held.together[pair] = held.together.get(pair, 0) + 1
+        for each in contributions:
+            if not each.applied or each.applied[-1] != step.index:
+                each.apply(step.index, stepping if moved else None)
 
-    def _before_dropping(self) -> None:
-        if not self._open_steps:  # what changes in the midst of a step is the step's doing
-            self._observe_writes()
+    def _is_stale(self, key: str, one: Contribution, others: Sequence[Contribution], stepping: Stepping) -> bool:
+        """Whether a contribution is left over from before a step, and a later pass has added to it.
 
-    def share(self, entry: Backward) -> None:
-        """What is equal in one pass after another is kept once."""
-        latest = self._latest.get(entry.kind)
-        for name in ("leaves", "beside", "away", "bytes_by_reach", "work_by_reach", "stack"):
-            if latest is not None and getattr(latest, name) == getattr(entry, name):
-                setattr(entry, name, getattr(latest, name))
-        self._latest[entry.kind] = entry
+        Of a step that holds the parameter, if that has applied it already or the later pass is another loss's. Of a
+        step that does not, if it was that step's affair: it moved something by the same pass, to which the gradient
+        went through the parameter's module, or the pass reached nothing else of what the optimizer now moves by the
+        later one, or part of what it gave was cleared before that.
+        """
+        backward = one.backward
+        assert backward is not None
+        for other in others:
+            later = other.backward
+            assert later is not None
+            for step in reversed(self.steps.latest()):
+                if step.index < backward.index:
+                    break
+                if step.index > later.index:
+                    continue
+                if key in step.of.held:
+                    if later.of is not backward.of or step.index in one.applied:
+                        return True
+                elif later.of is not backward.of:
+                    kin = self.weights.kin(key)
+                    through = self.behind(backward.structure, kin)
+                    moved = {each.key for each in backward.contributions.values() if step.index in each.applied}
+                    own = stepping.held.keys() - kin
+                    foreign = not own.isdisjoint(later.contributions) and own.isdisjoint(backward.contributions)
+                    parted = backward.parted is not None and backward.parted <= later.index
+                    if moved and (not moved.isdisjoint(through) or foreign or parted):
+                        return True
+        return False
 
+    def _rows(self, id_: int, tensor: Tensor, stepping: Stepping, named: Mapping[int, Parameter]) -> Rows | None:
+        """Which rows of a gradient the user's code has zeroed, now or before, when a step has been taken."""
+        if id_ not in named:
+            return None
+        key = named[id_].key
+        before, known = self.weights.before(key), stepping.held[key].rows if key in stepping.held else None
+        if before is None or tensor.grad is None:
+            return None
+        if known is not None:
+            known.look(before)
+        found = self.origins.rows(tensor)
+        if found is None:
+            now = rows_of(tensor.grad) if known is not None else None
+            found = (known.site, torch.zeros_like(now), now) if known is not None and now is not None else None
+        if found is None:
+            return None
+        site, zeroed, alive = found
+        return Rows(site, zeroed, alive, torch.zeros_like(zeroed), before.clone(), zeroed & ~alive)
 
-def _held(optimizer: Optimizer) -> list[Tensor]:
-    groups = getattr(optimizer, "param_groups", ())  # none yet while it is being made
-    return [each for group in groups for each in group["params"]]
+    def _forget(self) -> None:
+        """Let go of parameters outside the audited modules that are no more, as of learners made anew for each task."""
+        counted: list[dict[str, Any]] = [each.held for each in self.steppings.values()]
+        counted += [each.uses for each in self.losses.values()]
+        if any(len(each) > len(self.weights.owners) + _MOST_UNNAMED for each in counted):
+            alive = self.weights.alive()
+            for each in (*counted, self.orphans):
+                for key in [key for key in each if key.startswith("#") and key not in alive]:
+                    del each[key]
 
 
 def _subclasses(kind: type) -> set[type]:

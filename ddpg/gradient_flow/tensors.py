@@ -1,7 +1,7 @@
 """Exact questions about tensors of any kind: half, complex, sparse."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -55,7 +55,42 @@ def wide(tensor: Tensor) -> Tensor:
 
 def norm(tensors: Iterable[Tensor]) -> float:
     """The Euclidean norm over all of the tensors together."""
-    return math.hypot(*(float(torch.linalg.vector_norm(wide(each))) for each in tensors))
+    return math.hypot(*map(_norm, tensors))
+
+
+def _norm(tensor: Tensor) -> float:
+    if tensor.dtype is torch.float32 and tensor.layout is torch.strided and tensor.device.type == "cpu":
+        return float(torch.linalg.vector_norm(tensor.detach(), dtype=torch.float64))  # no copy in double precision
+    return float(torch.linalg.vector_norm(wide(tensor)))
+
+
+def norms(tensors: Sequence[Tensor]) -> list[float]:
+    """The Euclidean norm of each."""
+    if tensors and all(
+        each.dtype is torch.float32 and each.layout is torch.strided and each.device.type == "cpu" for each in tensors
+    ):
+        together = torch._foreach_norm([each.detach() for each in tensors], 2, dtype=torch.float64)
+        return torch.stack(together).tolist()
+    return list(map(_norm, tensors))
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """The Euclidean norm of the difference."""
+    if one.dtype is torch.float32 and one.layout is torch.strided and one.device.type == "cpu":
+        return _norm(other.detach() - one.detach())
+    return _norm(wide(other) - wide(one))
+
+
+def change(before: Tensor, now: Tensor, measure: bool = True) -> float | None:
+    """By how much a tensor has changed, or 0 if that need not be measured; None if not by a bit."""
+    if torch.equal(dense(before), dense(now)):
+        return None
+    if not measure:
+        return 0.0 if differ(before, now) else None
+    length = distance(before, now)
+    if length > 0 and math.isfinite(length):
+        return length
+    return length if differ(before, now) else None  # NaN that was there before, or too little for a norm
 
 
 def is_zero(tensor: Tensor) -> bool:
@@ -68,11 +103,21 @@ def differ(one: Tensor, other: Tensor) -> bool:
     one, other = dense(one), dense(other)
     if torch.equal(one, other):
         return False
-    return (
-        one.shape != other.shape
-        or not bool(one.isnan().any())
-        or not bool(((one == other) | (one.isnan() & other.isnan())).all())
-    )
+    if one.shape != other.shape:
+        return True
+    return not torch.equal(one.nan_to_num(0.5), other.nan_to_num(0.5)) or not torch.equal(one.isnan(), other.isnan())
+
+
+def rows_of(gradient: Tensor) -> Tensor | None:
+    """Which rows of a matrix hold anything but zeros; None if it is none."""
+    if gradient.layout is not torch.strided or gradient.dim() < 2 or gradient.numel() == 0:
+        return None
+    return dense(gradient).reshape(gradient.shape[0], -1).any(dim=1)
+
+
+def rows_moved(before: Tensor, now: Tensor) -> Tensor:
+    """Which rows of a matrix differ."""
+    return (dense(before) != dense(now)).reshape(before.shape[0], -1).any(dim=1)
 
 
 def is_blend(before: Tensor, now: Tensor, source: Tensor) -> bool:

@@ -4,10 +4,10 @@ A mode of `torch.overrides` sees every operation that the user's code asks for, 
 """
 
 import itertools
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,21 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
+from ddpg.gradient_flow.diagram import GRADIENT
 from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled, unwatch_calls, watch_calls
-from ddpg.gradient_flow.places import Place, caller
+from ddpg.gradient_flow.parts import Part
+from ddpg.gradient_flow.places import Place, Site, called_by_pytorch
 from ddpg.gradient_flow.records import Call, Crossing, Operation
 from ddpg.gradient_flow.tensors import aside
 
+if TYPE_CHECKING:
+    from ddpg.gradient_flow.recorder import Recorder
+
 _LONGEST_LINEAGE = 300
+_MOST_WAYS = 4
+_OLD = 64
+_ATTRIBUTES = {"grad", "data", "T", "mT", "H", "mH", "real", "imag"}  # those that give tensors
+_BEFORE = Place("<before the audit>", 0, "")
 
 
 @dataclass
@@ -43,9 +52,11 @@ class _Family:
 class Tracer(TorchFunctionMode):
     """Follows the operations on the way to a loss."""
 
-    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, parts: Mapping[str, Part], recorder: "Recorder") -> None:
         super().__init__()
-        self._modules = modules
+        self._parts = parts
+        self._recorder = recorder
+        self._lines = recorder.lines
         self.stack: list[_Inside] = []
         self._numbers = itertools.count()
         self._unrecorded = WeakTensorKeyDictionary()
@@ -55,8 +66,9 @@ class Tracer(TorchFunctionMode):
         """Follow from here on."""
         self._families: dict[str, _Family] = {}
         self._parameters: dict[int, tuple[str, Tensor]] = {}
-        for name, module in self._modules.items():
-            inner = {id(each): f"{name}.{path}".rstrip(".") for path, each in module.named_modules()}
+        self._around: dict[int, nn.Module] = {}
+        for name, part in self._parts.items():
+            inner = {id(each): f"{name}.{path}".rstrip(".") for path, each in part.modules()}
             inner = {key: path.replace("._orig_mod", "") for key, path in inner.items()}
             self._families[name] = _Family(frozenset(inner), inner)
         self._first = torch._C._autograd._get_sequence_nr()
@@ -73,24 +85,38 @@ class Tracer(TorchFunctionMode):
             torch._C._push_on_torch_function_stack(mode)
         self.stack.clear()
         self._unrecorded = WeakTensorKeyDictionary()
-        self._modules = {}
         self._families = {}
+        self._around = {}
         self._parameters = {}
 
     def call(self, module: nn.Module) -> None:
         """A module is called."""
         around = self.stack[-1] if self.stack else _Inside()
-        module = module._modules.get("_orig_mod") or module  # what torch.compile wraps
+        if "_orig_mod" in module._modules:  # what torch.compile wraps
+            module = module._modules["_orig_mod"] or module
         families = {name: each for name, each in self._families.items() if id(module) in each.ids}
         if not families:
+            self._look_inside(module)
             self.stack.append(_Inside(around.module, around.calls))
             return
         active = {call.name: call for call in around.calls}
         calls = [
-            active.get(name) or Call(name, caller(family.ids), next(self._numbers)) for name, family in families.items()
+            active.get(name) or Call(name, self._lines.site(family.ids), next(self._numbers))
+            for name, family in families.items()
         ]
+        for call in calls:
+            self._recorder.ran[call.name] = call.site
         calls.sort(key=lambda call: call.number)
         self.stack.append(_Inside(families[calls[0].name].qualified[id(module)], tuple(calls)))
+
+    def _look_inside(self, module: nn.Module) -> None:
+        """Note of which audited modules this one is the parent."""
+        if id(module) not in self._around:
+            self._around[id(module)] = module
+            inner = {id(each) for each in module.modules()}
+            for name, part in self._parts.items():
+                if id(part.module) in inner:
+                    self._recorder.parents[name].add(id(module))
 
     def leave(self, output: object) -> None:
         """The call ends. What no operation was seen to make, compiled code has made, or a Function of the user's."""
@@ -107,63 +133,135 @@ class Tracer(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        name = getattr(function, "__name__", "")
+        attribute = function.__self__.__name__ if name in ("__get__", "__set__") else ""  # type: ignore[attr-defined]
+        if torch.compiler.is_compiling() or (attribute and attribute not in _ATTRIBUTES):
+            return function(*args, **(kwargs or {}))
+        in_place = name.endswith("_") and (not name.endswith("__") or name == "__setitem__" or name[:3] == "__i")
+        touched = self._touched(name, args) if in_place or attribute == "grad" else []
         result = function(*args, **(kwargs or {}))
-        if not torch.compiler.is_compiling():
+        if touched:
+            self._look_at(name, touched)
+        if attribute != "grad" and (in_place or isinstance(result, (Tensor, tuple, list))):
             self._follow(function, (args, kwargs), result, torch.is_grad_enabled())
         return result
 
     @uncompiled
-    def _follow(self, function: Callable[..., Any], arguments: object, result: object, grad_mode: bool) -> None:
-        if compiling() or _name(function) == "grad":
-            return
-        made = [each for each in _tensors(result) if not (each.is_leaf and (each.requires_grad or self._named(each)))]
+    def _touched(self, name: str, args: Sequence[Any]) -> list[Tensor]:
+        """The leaves whose gradient a line of the user's is about to read or change, by this operation."""
+        if compiling() or not args or not isinstance(args[0], Tensor) or called_by_pytorch():
+            return []
+        with aside():
+            if name == "__set__":
+                if args[0].grad is not None:  # by another tensor, perhaps the same with some rows of zeros
+                    self._recorder.origins.edited(args[0].grad, self._lines.site())
+                return [args[0]]
+            if name != "__get__":
+                return self._recorder.origins.edited(args[0], self._lines.site())
+            named = self._named(args[0])
+            if named:
+                self._recorder.reads[self._lines.site()].add(named)
+            return []
+
+    @uncompiled
+    def _look_at(self, name: str, touched: Sequence[Tensor]) -> None:
+        with aside():
+            for tensor in touched:
+                self._recorder.origins.look(tensor, "dropped" if name == "__set__" else "cleared", self._lines.site())
+
+    @uncompiled
+    def _follow(
+        self, function: Callable[..., Any], arguments: tuple[Sequence[Any], Any], result: object, grad_mode: bool
+    ) -> None:
+        if compiling() or _name(function) == "grad" or (self._recorder.stepping and not grad_mode):
+            return  # what an optimizer computes is its own affair
+        with aside():
+            given, results = list(_tensors(arguments)), list(_tensors(result))
+            if _name(function) == "__setitem__":  # which returns nothing, and changes its first argument
+                results = given[:1]
+            made = [each for each in results if not (_is_leaf(each) and (each.requires_grad or self._named(each)))]
+            if made:
+                self._recorder.origins.derived(made, given)
+                numbers = any(isinstance(each, (int, float)) and each != 0 for each in arguments[0])
+                self._note(_name(function), given, made, grad_mode, numbers)
+
+    def handed_out(
+        self, gradients: Sequence[Tensor | None], keys: tuple[str, ...], roots: Sequence[GradientEdge]
+    ) -> None:
+        """`torch.autograd.grad` returned gradients, of these parameters among others; of which loss, the roots say."""
+        made = [each for each in gradients if each is not None and each.grad_fn is None]
         if made:
-            with aside():
-                self._note(_name(function), list(_tensors(arguments)), made, grad_mode)
+            inputs = tuple(dict.fromkeys(self.operation(edge.node) for edge in roots))
+            age = 1 + max((each.age for each in inputs), default=0)
+            inside = self.stack[-1] if self.stack else _Inside()
+            operation = Operation(
+                GRADIENT,
+                inside.module,
+                inside.calls,
+                self._lines.site(),
+                inputs,
+                keys,
+                False,
+                True,
+                True,
+                False,
+                0,
+                age,
+            )
+            for each in made:
+                self._unrecorded[each] = operation
+
+    def shape_of(self, order: Sequence[Node]) -> tuple[object, ...]:
+        """What tells one graph from another: the lines that made it, and how much lies behind its stops."""
+        operations = (self.operation(node) for node in order if not graphs.is_leaf(node))
+        return tuple((each.name, each.module, each.site, min(each.age, _OLD)) for each in operations)
 
     def crossings(
-        self, roots: Sequence[GradientEdge], leaves: Mapping[str, set[int]], graph: graphs.Graph
+        self, roots: Sequence[GradientEdge], leaves: Mapping[str, set[int]], graph: graphs.Graph, line: Place
     ) -> dict[str, tuple[Crossing, ...]]:
-        """For each named module, where its output enters the loss; `leaves` are the ids of its parameters."""
-        return {name: tuple(self._crossings(roots, name, ids, graph)) for name, ids in leaves.items()}
+        """For each named module, the ways by which its output enters the loss; `leaves` are its parameters' ids."""
+        return {
+            name: tuple(dict.fromkeys(self._crossings([edge.node for edge in roots], name, ids, graph, line)))
+            for name, ids in leaves.items()
+        }
 
     def operation(self, node: Node) -> Operation:
         """What made a node of the graph."""
         found = _notes(node).get(self._key)
         if found is None:  # made before the audit was opened
             found = _notes(node)[self._key] = Operation(
-                graphs.name_of(node), "", (), Place("<before the audit>", 0, ""), (), (), True
+                graphs.name_of(node), "", (), Site(_BEFORE, _BEFORE, self._lines), (), (), True
             )
         operation: Operation = found
         return operation
 
     def _crossings(
-        self, roots: Sequence[GradientEdge], name: str, leaves: set[int], graph: graphs.Graph
+        self, roots: Sequence[Node], name: str, leaves: set[int], graph: graphs.Graph, line: Place
     ) -> Iterator[Crossing]:
         own = sum(1 << bit for bit, (_, leaf) in enumerate(graph.leaves) if id(leaf) in leaves)
-        places: set[Place] = set()
-        queue: deque[tuple[Node, tuple[str, ...]]] = deque((edge.node, ()) for edge in roots)
-        queue = deque((node, path) for node, path in queue if graph.reach[node] & own)
-        seen = {node for node, _ in queue}
-        while queue:
-            node, path = queue.popleft()
+        ways: dict[Node, dict[tuple[str, ...], None]] = defaultdict(dict)
+        for node in roots:
+            ways[node][()] = None
+            if graphs.is_leaf(node) and graph.reach[node] & own:
+                yield Crossing(Site(line, line, self._lines), ())  # the parameter itself is sent backward
+        for node in graph.nodes:  # each before those that it feeds its gradient to
+            paths = list(ways.pop(node, ()))[:_MOST_WAYS] if graph.reach[node] & own else []
+            if not paths:
+                continue
             operation = self.operation(node)
             call = operation.call_of(name)
             label = operation.label if operation.label != operation.name else graphs.name_of(node)
-            path = path if path and path[-1] == label else (*path, label)
+            paths = [path if path and path[-1] == label else (*path, label) for path in paths]
             # Only what leads to the module's own parameters: it may also have been called with others in their place.
             children = [child for child, _ in node.next_functions if child is not None and graph.reach[child] & own]
             if call is not None or any(_leads_to(child, leaves) for child in children):
                 calls = [call] if call is not None else operation.calls  # by itself, or in some other module's code
-                place = calls[0].place if calls else operation.place
-                if place not in places:
-                    places.add(place)
-                    yield Crossing(place, path if call is None else self._to_parameter(node, name, path))
+                site = calls[0].site if calls else operation.site
+                for path in paths:
+                    yield Crossing(site, path if call is None else self._to_parameter(node, name, path))
                 continue
             for child in children:
-                if child not in seen and not graphs.is_leaf(child):
-                    seen.add(child)
-                    queue.append((child, path))
+                ways[child] |= dict.fromkeys(paths)
 
     def _to_parameter(self, node: Node, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
         """The path, ending in the part of the module that its output comes from."""
@@ -176,10 +274,13 @@ class Tracer(TorchFunctionMode):
             queue += [child for child, _ in node.next_functions if child is not None and not graphs.is_leaf(child)]
         return path
 
-    def _note(self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor], grad_mode: bool) -> None:
+    def _note(
+        self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor], grad_mode: bool, numbers: bool = False
+    ) -> None:
         inside = self.stack[-1] if self.stack else _Inside()
         inputs = tuple({id(each): each for each in map(self._of, arguments) if each is not None}.values())
-        used = [each for each in arguments if each.is_leaf and self._named(each)]
+        used = [each for each in arguments if _is_leaf(each) and self._named(each)]
+        own = {id(each) for each in used}
         recorded = any(each.grad_fn is not None for each in made)
         if not (recorded or inputs or used):
             return
@@ -190,15 +291,20 @@ class Tracer(TorchFunctionMode):
             name,
             inside.module,
             inside.calls,
-            caller(),
+            self._lines.site(),
             inputs,
             tuple(map(self._named, used)),
             recorded,
             grad_mode,
             bool(used) or any(each.rooted for each in inputs),
             any(each.requires_grad for each in used) or any(each.trainable for each in inputs),
-            graphs.read(graphs.edges_of(arguments), ()).bytes() if inputs and not recorded and grad_mode else 0,
+            graphs.read(graphs.behind(graphs.edges_of(arguments))).bytes()
+            if inputs and not recorded and grad_mode
+            else 0,
             age,
+            made[0].layout is torch.strided and not made[0].is_nested and made[0].numel() == 1,
+            any(each.is_floating_point() and self._of(each) is None for each in arguments if id(each) not in own),
+            numbers,
         )
         for each in made:
             if each.grad_fn is None:
@@ -222,18 +328,26 @@ class Tracer(TorchFunctionMode):
         return found
 
     def _named(self, tensor: Tensor) -> str:
-        """What the modules call a parameter; empty if it is none of theirs."""
+        """What the record calls a parameter; empty if no audited module has it."""
         if id(tensor) not in self._parameters:
-            if not isinstance(tensor, nn.Parameter):
+            if not tensor.is_leaf or not (isinstance(tensor, nn.Parameter) or tensor.requires_grad):
                 return ""
-            names = (
-                f"{name}.{inner}".replace("_orig_mod.", "")
-                for name, module in self._modules.items()
-                for inner, each in module.named_parameters(remove_duplicate=False)
-                if each is tensor
-            )
-            self._parameters[id(tensor)] = next(names, ""), tensor
+            named = self._recorder.weights.named()
+            if id(tensor) not in named and not isinstance(tensor, nn.Parameter):
+                return ""
+            self._parameters[id(tensor)] = (named[id(tensor)].key if id(tensor) in named else ""), tensor
         return self._parameters[id(tensor)][0]
+
+
+def _bytes_behind(arguments: Sequence[Tensor]) -> int:
+    return graphs.read(graphs.behind(graphs.edges_of(arguments))).bytes()
+
+
+def _is_leaf(tensor: Tensor) -> bool:
+    try:
+        return tensor.is_leaf
+    except RuntimeError:  # a view of a leaf made under no_grad and written to: PyTorch refuses to speak of its history
+        return True
 
 
 def _notes(node: Node) -> dict[str, Any]:

@@ -95,9 +95,14 @@ def test_modules_by_keyword_by_dict_or_both():
         (lambda: GradientFlow(), TypeError, "nothing to look at: name one module or more"),
         (lambda: GradientFlow({}), TypeError, "nothing to look at"),
         (lambda: GradientFlow([nn.Linear(1, 1)]), TypeError, "a list gives modules no names"),
-        (lambda: GradientFlow(shared=nn.Linear(1, 1)), TypeError, "pass a module of that name in a dict"),
-        (lambda: GradientFlow(trace=nn.Linear(1, 1)), TypeError, "pass a module of that name in a dict"),
-        (lambda: GradientFlow(alpha=torch.ones(1)), TypeError, r"alpha: a Tensor is no module.*ParameterList"),
+        (lambda: GradientFlow(alpha=1.0), TypeError, "alpha: a float is neither a torch.nn.Module nor a tensor"),
+        (
+            lambda: GradientFlow(alpha=torch.ones(1, requires_grad=True).exp()),
+            ValueError,
+            "alpha is computed from other",
+        ),
+        (lambda: GradientFlow(net=nn.Linear(1, 1), frozen="trunk"), ValueError, "trunk: .*no such module; it has net"),
+        (lambda: GradientFlow(net=nn.Linear(1, 1), least_cost=2), ValueError, "least_cost=2: a share of a pass"),
         (lambda: GradientFlow(net=nn.Linear(1, 1), shared="trunk"), ValueError, "trunk: .*no such module; it has net"),
         (lambda: audit().assert_moved("actr"), ValueError, "actr: .*no such module; it has actor, critic"),
         (lambda: audit(trace=False).mermaid(), ValueError, r"needs GradientFlow\(…, trace=True\)"),
@@ -107,6 +112,13 @@ def test_modules_by_keyword_by_dict_or_both():
 def test_mistakes_get_a_sentence(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_module_may_have_the_name_of_an_argument():
+    with GradientFlow(trace=nn.Linear(1, 1), shared=nn.Linear(1, 1), frozen=nn.Linear(1, 1)) as flow:
+        pass
+    assert flow._record.names == ["trace", "shared", "frozen"]
+    assert flow._record.tracer is None
 
 
 def test_an_audit_records_once():
@@ -123,5 +135,5 @@ def test_results_can_be_read_inside():
         assert [each.kind for each in flow.findings()] == ["waste"]  # nothing has applied it so far
         optimizer.step()
         assert not flow.findings()
-        assert "moved" in str(flow)
+        assert "moves   model" in str(flow)
         flow.assert_moved(only="model")

@@ -6,11 +6,11 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 from ddpg.gradient_flow import GradientFlow
-from ddpg.gradient_flow.graph import edges_of, name_of, read
+from ddpg.gradient_flow.graph import behind, edges_of, name_of, read
 
 
 def graph_of(loss, inputs=()):
-    return read(edges_of([loss]), edges_of(inputs))
+    return read(behind(edges_of([loss])), edges_of(inputs))
 
 
 def names(*modules):
@@ -51,7 +51,7 @@ def test_a_frozen_parameter_is_not_held_by_the_graph():
     frozen, x = nn.Linear(3, 2).requires_grad_(False), torch.randn(5, 3, requires_grad=True)
     loss = frozen(x).exp().sum()
     assert graph_of(loss).bytes() == 5 * 2 * 4 + 3 * 2 * 4  # who frozen belongs to is not known
-    named = read(edges_of([loss]), [], parameters=frozen.parameters())
+    named = read(behind(edges_of([loss])), [], parameters=frozen.parameters())
     assert named.bytes() == 5 * 2 * 4
     with GradientFlow(frozen=frozen, also=nn.Linear(1, 1)) as flow:
         frozen(x).exp().sum().backward()

@@ -1,0 +1,202 @@
+"""What the kinds of finding share: one case each, the merging of equal ones, and words for parameters and places."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ddpg.gradient_flow.places import Place
+from ddpg.gradient_flow.recorder import Recorder
+from ddpg.gradient_flow.records import Finding, Loss, Stepping, Structure, listed
+
+
+@dataclass
+class Case:
+    """One thing that is wrong.
+
+    The texts may have `{it}`, what of the modules is meant; `{losses}`, the lines that send the losses backward;
+    `{times}`, in how many of how many passes or steps; and `{share}`. Cases of one kind at one line are one finding.
+
+    Attributes:
+        kind, severity, modules, place: as in a finding.
+        subjects: what of the modules is meant.
+        headline: what happened, in a line.
+        why: the cause, where it is known; sentences.
+        mend: what to do; sentences.
+        lead: what is the same for all that are merged; sentences.
+        times: of each loss, or optimizer's line, in how many of how many passes or steps.
+        shares: of each loss, the share of its passes' work or memory.
+    """
+
+    kind: str
+    severity: str
+    modules: tuple[str, ...]
+    place: Place
+    subjects: tuple[str, ...]
+    headline: str
+    why: str = ""
+    mend: str = ""
+    lead: str = ""
+    times: dict[Loss | Stepping, tuple[int, int]] = field(default_factory=dict)
+    shares: dict[Loss, float] = field(default_factory=dict)
+
+
+def merged(cases: Iterable[Case], order: Sequence[str]) -> list[Finding]:
+    """The findings: cases of one kind at one line are one."""
+    groups: dict[object, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[case.kind, case.severity, case.place.file, case.place.line].append(case)
+    return [_finding(group, order) for group in groups.values()]
+
+
+def _finding(cases: Sequence[Case], order: Sequence[str]) -> Finding:
+    first = cases[0]
+    modules = tuple(sorted({name for case in cases for name in case.modules}, key=order.index))
+    subjects = sorted({each for case in cases for each in case.subjects}, key=lambda it: (_position(it, order), it))
+    words = {"it": listed(subjects), **_numbers(cases)}
+    texts = [_filled(first.lead, words)]
+    for of in ("why", "mend"):
+        by_text: dict[str, dict[str, None]] = defaultdict(dict)
+        for case in cases:
+            by_text[getattr(case, of)] |= dict.fromkeys(case.subjects)
+        for text, of_these in by_text.items():
+            own = [each for each in subjects if each in of_these]
+            of_some = f"{listed(own)}: " if len(by_text) > 1 and len(subjects) > 1 and text else ""
+            texts.append(of_some + _filled(text, {**words, "it": listed(own)}))
+    headline = _filled(first.headline, words)
+    message = " ".join(filter(None, [f"{headline[0].upper()}{headline[1:]}.", *texts]))
+    return Finding(first.kind, first.severity, modules, first.place.file, first.place.line, headline, message)
+
+
+def _numbers(cases: Sequence[Case]) -> dict[str, str]:
+    times: dict[Loss | Stepping, tuple[int, int]] = {}
+    shares: dict[Loss, float] = defaultdict(float)
+    for case in cases:
+        for each, (count, total) in case.times.items():
+            times[each] = max(times.get(each, (0, total)), (count, total))
+        for loss, share in case.shares.items():
+            shares[loss] += share
+    losses = dict.fromkeys(str(each.place) for each in times if isinstance(each, Loss))
+    count, total = (sum(pair[place] for pair in times.values()) for place in (0, 1))
+    noun = ("pass" if total == 1 else "passes") if losses else ("step" if total == 1 else "steps")
+    return {
+        "losses": f"the loss{'es' if len(losses) > 1 else ''} at {listed(losses, 3)}",
+        "times": f"{count} of {total} {noun}",
+        "share": f"{sum(shares.values()) / max(len(shares), 1):.0%}",
+    }
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(f"{{{word}}}", value)
+    return text
+
+
+def _position(subject: str, order: Sequence[str]) -> int:
+    names = (
+        place for place, name in enumerate(order) if subject == name or subject.startswith((f"{name}.", f"{name} "))
+    )
+    return next(names, len(order))
+
+
+def by_modules(record: Recorder, keys: Iterable[str]) -> dict[tuple[str, ...], set[str]]:
+    """Parameters by the modules that have them."""
+    found: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for key in keys:
+        if key in record.weights.owners:
+            found[record.weights.specific(key)].add(key)
+    return found
+
+
+def subjects(record: Recorder, modules: Collection[str], keys: Collection[str]) -> tuple[str, ...]:
+    """What to call these parameters: their modules, or the largest parts of them that have no others."""
+    found: dict[str, None] = {}
+    whole = {key for key, owners in record.weights.owners.items() if not {*owners}.isdisjoint(modules)}
+    if whole <= set(keys):
+        return tuple(modules)
+    for key in (key for key in record.weights.owners if key in keys):
+        parts = key.split(".")
+        for depth in range(1, len(parts) + 1):
+            prefix = ".".join(parts[:depth])
+            if all(other in keys for other in whole if other == prefix or other.startswith(f"{prefix}.")):
+                found[prefix] = None
+                break
+    several = f" (of {listed(modules)})" if len(modules) > 1 else ""
+    return tuple(f"{each}{several}" for each in found)
+
+
+def entrance(loss: Loss, modules: Iterable[str]) -> Place:
+    """Where the modules' output entered a loss; without tracing, where the loss was sent backward."""
+    names = tuple(modules)
+    for structure in loss.structures:
+        for name in names:
+            for crossing in structure.crossings.get(name, ()):
+                return crossing.place
+        if structure.diagram is not None:
+            for operations in structure.diagram.cut_off().values():
+                for operation in operations:
+                    for name in names:
+                        call = operation.call_of(name)
+                        if call is not None:
+                            return call.place
+    return loss.place
+
+
+def feeds_trained(record: Recorder, loss: Loss, keys: Collection[str]) -> bool:
+    """Whether a gradient that steps applied, or that somebody may want at data, has come through these parameters."""
+    return any(
+        record.feeds_others(structure, keys)
+        or any(key in loss.uses and loss.uses[key].applied for key in record.behind(structure, keys))
+        for structure in loss.structures
+    )
+
+
+def needed_at(record: Recorder, modules: tuple[str, ...], keys: Collection[str], place: Place, besides: Loss) -> bool:
+    """Whether another loss's gradient comes through this call to something that steps move by it."""
+    return any(
+        any(crossing.place == place for name in modules for crossing in loss.crossings.get(name, ()))
+        and (feeds_trained(record, loss, keys) or any(use.applied for key, use in loss.uses.items() if key in keys))
+        for loss in record.losses.values()
+        if loss is not besides
+    )
+
+
+def mask(leaves: Iterable[str | None], keys: Collection[str]) -> int:
+    """The bits of these parameters."""
+    return sum(1 << bit for bit, key in enumerate(leaves) if key in keys)
+
+
+def copies(record: Recorder) -> set[str]:
+    """Keys of parameters that follow others: written outside optimizers as copies, or held by none and equal to one.
+
+    One that has not changed, or that is too small to tell, goes with the most of its module.
+    """
+    found = {key for key, writes in record.weights.writes.items() if any(writes.sources)}
+    found |= {
+        key
+        for key, twins in record.weights.twins.items()
+        if key not in record.held and not twins.isdisjoint(record.held)
+    }
+    for modules, keys in by_modules(record, record.weights.owners).items():
+        if modules and len(keys & found) > len(keys) / 2:
+            found |= keys
+    return found
+
+
+def by_hand(record: Recorder) -> set[str]:
+    """Modules whose weights the user's code changes itself."""
+    return {
+        name
+        for key, writes in record.weights.writes.items()
+        if None in writes.sources
+        for name in record.weights.owners[key]
+    }
+
+
+def structures_with(loss: Loss, keys: Collection[str]) -> list[Structure]:
+    """The shapes of a loss's graph that have one of these parameters."""
+    return [each for each in loss.structures if not set(keys).isdisjoint(each.leaves)]
+
+
+def at(stepping: Stepping) -> str:
+    """An optimizer and its line."""
+    return f"{stepping.optimizer} at {stepping.place}"

@@ -1,0 +1,61 @@
+"""What an audit could not see, or saw nothing of: said in place of "nothing found"."""
+
+from collections.abc import Iterator
+
+from ddpg.gradient_flow.cases import at, subjects
+from ddpg.gradient_flow.recorder import Recorder
+from ddpg.gradient_flow.records import listed
+
+
+def notes(record: Recorder) -> Iterator[str]:
+    """One sentence or two each."""
+    stepped = bool(record.steppings)
+    for name, part in record.weights.parts.items():
+        hidden = list(part.unregistered)
+        own = [key for key, owners in record.weights.owners.items() if name in owners]
+        if hidden:
+            registered = len(own) > len(
+                [key for key in own if any(key.startswith(f"{name}.{path}") for path in hidden)]
+            )
+            none = "" if registered else f"{name} has no parameters that it registers: "
+            yield (
+                f"{none}{listed((f'{name}.{path}' for path in hidden), 3)} lies in plain attributes, a list or a dict, "
+                f"and so is not among {name}.parameters(). It is looked at all the same; nn.ModuleList and "
+                "nn.Parameter register."
+            )
+        elif not own:
+            yield f"{name} has no parameters: there is nothing in it that a gradient could reach or a step move."
+    strangers = {(at(each), len(each.held)): each for each in record.steppings.values() if not each.holds}
+    for place, number in strangers:
+        yield (
+            f"{place} holds {_count(number, 'parameter')}, none of them of {listed(record.names)}: what it trains was "
+            "not looked at."
+        )
+    for thread, count in record.elsewhere.items():
+        yield (
+            f"In the thread {thread} there ran {_count(count, 'pass or step', 'passes and steps')}, which this audit "
+            "does not see: open it in the thread that trains."
+        )
+    if not record.losses and not stepped:
+        yield "Nothing was recorded: no backward pass and no optimizer step" + (
+            " in the thread that opened the audit." if record.elsewhere else "."
+        )
+    reached = {key for loss in record.losses.values() for key in loss.uses}
+    moved = {key for each in record.steppings.values() for key, held in each.held.items() if held.moved}
+    strange = [
+        key
+        for key, writes in record.weights.writes.items()
+        if None in writes.sources and key in record.weights.asked and key not in reached | moved
+    ]
+    if strange:
+        names = dict.fromkeys(name for key in strange for name in record.weights.specific(key))
+        yield (
+            f"{listed(subjects(record, tuple(names), strange), 3)} changed without a gradient or a step that was seen, "
+            "and is no copy or average of others: by hand, in compiled code, or in another thread."
+        )
+    if record.skipped:
+        yield f"The gradient scaler left out {_count(record.skipped, 'step')}, as it does until its scale fits."
+
+
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {nouns or f'{noun}s'}"

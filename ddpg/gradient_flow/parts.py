@@ -1,0 +1,104 @@
+"""What is audited: the parameters of a module, those that it does not register included, or a tensor by itself."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+
+@dataclass
+class Part:
+    """One audited module or tensor.
+
+    Attributes:
+        name: its own.
+        module: None if it is a tensor.
+        tensor: None if it is a module.
+        unregistered: what the module has in plain attributes, by path: modules, and tensors that require a gradient.
+        is_module: whether it is a module.
+    """
+
+    name: str
+    module: nn.Module | None = None
+    tensor: Tensor | None = None
+    unregistered: dict[str, nn.Module | Tensor] = field(default_factory=dict)
+    is_module: bool = True
+
+    def parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Names within the part, and the tensors as they are now; one under each of its names."""
+        if self.tensor is not None:
+            yield "", self.tensor
+        if self.module is not None:
+            yield from _parameters(self.module)
+        for path, each in self.unregistered.items():
+            if isinstance(each, nn.Module):
+                yield from ((f"{path}.{inner}", tensor) for inner, tensor in _parameters(each))
+            else:
+                yield path, each
+
+    def modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """The module and all that it consists of, by path."""
+        if self.module is not None:
+            yield from self.module.named_modules()
+        for path, each in self.unregistered.items():
+            if isinstance(each, nn.Module):
+                yield from ((f"{path}.{inner}".rstrip("."), module) for inner, module in each.named_modules())
+
+    def statistics(self) -> dict[str, list[Tensor]]:
+        """The running statistics of normalisation layers as they are now, by path."""
+        return {
+            path: [each.detach().clone() for each in module.buffers(recurse=False)]
+            for path, module in self.modules()
+            if isinstance(module, _NormBase)
+        }
+
+    def buffers(self) -> dict[str, Tensor]:
+        """All buffers as they are now, by path."""
+        return {
+            f"{path}.{inner}".lstrip("."): each.detach().clone()
+            for path, module in self.modules()
+            for inner, each in module.named_buffers(recurse=False)
+        }
+
+
+def parts_of(name: str, each: nn.Module | Tensor) -> Part:
+    """What is audited under a name."""
+    if isinstance(each, Tensor):
+        return Part(name, tensor=each, is_module=False)
+    part = Part(name, each)
+    if not isinstance(each, torch.jit.ScriptModule):
+        known = {id(module) for module in each.modules()} | {id(tensor) for tensor in each.parameters()}
+        for path, module in each.named_modules():
+            for attribute, value in vars(module).items():
+                if not attribute.startswith("_") or isinstance(value, (Tensor, list, tuple)):
+                    for inner, found in _unregistered(value, f"{path}.{attribute}".lstrip(".")):
+                        if id(found) not in known and attribute not in ("_parameters", "_buffers", "_modules"):
+                            known.add(id(found))
+                            part.unregistered[inner] = found
+    return part
+
+
+def _unregistered(value: Any, path: str) -> Iterator[tuple[str, nn.Module | Tensor]]:
+    if isinstance(value, nn.Module) or (isinstance(value, Tensor) and value.is_leaf and value.requires_grad):
+        yield path, value
+    elif isinstance(value, (list, tuple, dict)) and len(value) < 1000:
+        items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in items:
+            if isinstance(each, (nn.Module, Tensor, list, tuple, dict)):
+                yield from _unregistered(each, f"{path}.{key}")
+
+
+def _parameters(module: nn.Module, prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(module, torch.jit.ScriptModule):
+        yield from ((prefix + name, each) for name, each in module.named_parameters(remove_duplicate=False))
+        return
+    for name, each in module._parameters.items():
+        # What functional_call puts in a parameter's place for a while is none.
+        if isinstance(each, nn.Parameter):
+            yield prefix + name, each
+    for name, child in module._modules.items():
+        if child is not None and id(child) not in above:
+            yield from _parameters(child, f"{prefix}{name}.", (*above, id(module)))

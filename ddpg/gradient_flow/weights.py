@@ -1,0 +1,314 @@
+"""The weights of what is audited: what they are called, and how they change outside any optimizer's step."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ddpg.gradient_flow.parts import Part, parts_of
+from ddpg.gradient_flow.records import Writes
+from ddpg.gradient_flow.tensors import LEAST_EVIDENCE, change, differ, has_values, is_blend, norm
+
+_MOST_NAMES = 8
+
+
+@dataclass
+class Parameter:
+    """A parameter of the audited modules: its key, and what each module calls it."""
+
+    tensor: Tensor
+    key: str
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class Weights:
+    """The parameters, buffers and statistics of modules and tensors, while an audit is open.
+
+    Args:
+        audited: by name.
+        watched: names of those whose buffers are compared too.
+        applied_by_hand: called with a parameter that the user's code has changed by itself, and the event's number.
+
+    Attributes:
+        parts: what is audited.
+        event: the number of the next pass or step.
+        owners: for each parameter, by its key, the modules that have it.
+        sizes: for each parameter, its shape.
+        writes: for each parameter, its changes outside any step.
+        asked: keys of the parameters that have required a gradient.
+        twins: of each parameter, those that were equal to it when the audit was opened.
+        made_late: keys of the parameters that were not there then.
+        resting: keys of the parameters of modules in evaluation mode; known after `refresh`, like what follows.
+        moving: normalisation layers whose running statistics moved, by module.
+        changed_buffers: buffers that changed, by module; of those that are watched.
+    """
+
+    def __init__(
+        self,
+        audited: Mapping[str, nn.Module | Tensor],
+        watched: Iterable[str],
+        applied_by_hand: Callable[[Tensor, int], None],
+    ) -> None:
+        self.parts: dict[str, Part] = {name: parts_of(name, each) for name, each in audited.items()}
+        self.event = 0
+        self.owners: dict[str, tuple[str, ...]] = {}
+        self.sizes: dict[str, torch.Size] = {}
+        self.writes: dict[str, Writes] = {}
+        self.asked: set[str] = set()
+        self.twins: dict[str, set[str]] = {}
+        self.made_late: set[str] = set()
+        self.resting: set[str] = set()
+        self.moving: dict[str, list[str]] = {}
+        self.changed_buffers: dict[str, list[str]] = {}
+        self._watched = frozenset(watched)
+        self._applied_by_hand = applied_by_hand
+        self._open = False
+        self._numbers = itertools.count()
+        self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the audited modules
+        self._named: dict[int, Parameter] = {}
+        self._named_for: list[tuple[str, str, int]] = []
+        self._keys: dict[int, tuple[str, Tensor]] = {}
+        self._taken: dict[str, int] = defaultdict(int)
+        self._weights: dict[str, Tensor] = {}
+        self._versions: dict[int, int] = {}
+        self._aliases: dict[int, Tensor] = {}  # tensors over a named parameter's memory, by the parameter's id
+        self._statistics: dict[str, dict[str, list[Tensor]]] = {}
+        self._buffers: dict[str, dict[str, Tensor]] = {}
+
+    def open(self) -> None:
+        """Note what there is."""
+        self.observe()
+        self.twins = _twins(self._weights)
+        self._statistics = {name: part.statistics() for name, part in self.parts.items()}
+        self._buffers = {name: self.parts[name].buffers() for name in self._watched}
+        self._open = True
+
+    def refresh(self) -> None:
+        """Note what has changed since."""
+        self.observe()
+        named = self.named()
+        self.resting = {
+            named[id(each)].key
+            for part in self.parts.values()
+            for _, module in part.modules()
+            for each in (() if module.training else module.parameters(recurse=False))
+            if id(each) in named
+        }
+        for name, part in self.parts.items():
+            before, now = self._statistics[name], part.statistics()
+            self.moving[name] = [
+                path
+                for path, tensors in now.items()
+                if len(before.get(path, ())) == len(tensors) and any(map(differ, before[path], tensors))
+            ]
+        for name, buffers in self._buffers.items():
+            current = self.parts[name].buffers()
+            self.changed_buffers[name] = [
+                path for path, each in current.items() if path in buffers and differ(buffers[path], each)
+            ]
+
+    def close(self) -> None:
+        """Let go of every tensor and module."""
+        self._open = False
+        for part in self.parts.values():
+            part.module = part.tensor = None
+            part.unregistered = dict.fromkeys(part.unregistered)  # type: ignore[assignment]
+        for kept in (self._weights, self._keys, self._aliases, self._named, self._named_for, self._versions):
+            kept.clear()
+        self._statistics, self._buffers = {}, {}
+
+    def before(self, key: str) -> Tensor | None:
+        """A parameter as it was at the last look."""
+        return self._weights.get(key)
+
+    def may_have_changed(self, named: Mapping[int, Parameter], certain: Iterable[int]) -> dict[int, Parameter]:
+        """Those that are `certain`, given by id, and those whose version has changed."""
+        sure = set(certain)
+        return {
+            id_: each for id_, each in named.items() if id_ in sure or self._versions.get(id_) != each.tensor._version
+        }
+
+    def alive(self) -> set[str]:
+        """Keys of the parameters outside the audited modules that still exist."""
+        return {self._unnamed[tensor] for tensor in self._unnamed}
+
+    def key_of(self, tensor: Tensor, named: Mapping[int, Parameter]) -> str:
+        """What identifies a parameter in the record."""
+        if id(tensor) in named:
+            return named[id(tensor)].key
+        if tensor not in self._unnamed:
+            self._unnamed[tensor] = f"#{next(self._numbers)}"
+        key: str = self._unnamed[tensor]
+        return key
+
+    def named(self) -> dict[int, Parameter]:
+        """The audited modules' parameters as they are now, by id."""
+        current = [
+            (name, inner, self._aliases.get(id(tensor), tensor))
+            for name, part in self.parts.items()
+            for inner, tensor in part.parameters()
+        ]
+        for _, _, tensor in current:
+            if tensor.requires_grad and id(tensor) in self._keys:
+                self.asked.add(self._keys[id(tensor)][0])
+        found_for = [(name, inner, id(tensor)) for name, inner, tensor in current]
+        if found_for == self._named_for and len(self._named) == len({each for _, _, each in found_for}):
+            return self._named
+        found: dict[int, Parameter] = {}
+        for name, inner, tensor in current:
+            if not is_lazy(tensor) and has_values(tensor):
+                qualified = f"{name}.{inner}".rstrip(".").replace("_orig_mod.", "")
+                if id(tensor) not in found:
+                    found[id(tensor)] = Parameter(tensor, self._key(tensor, qualified))
+                found[id(tensor)].names.setdefault(name, qualified)
+        self._named, self._named_for = found, found_for
+        if len(self._keys) > 2 * len(found) + _MOST_NAMES:  # those that were replaced long ago
+            kept = list(self._keys.items())[-(len(found) + _MOST_NAMES) :]
+            self._keys = {**dict(kept), **{id_: self._keys[id_] for id_ in found}}
+        self.owners |= {each.key: tuple(each.names) for each in found.values()}
+        self.sizes |= {each.key: each.tensor.shape for each in found.values()}
+        self.asked |= {each.key for each in found.values() if each.tensor.requires_grad}
+        return found
+
+    def named_with(self, tensors: Iterable[Tensor]) -> dict[int, Parameter]:
+        """`named`, with those of the tensors that lie over a named parameter's memory in the parameter's place.
+
+        As of a `ParameterList` made of a plain tensor, which has a parameter of its own.
+        """
+        named = self.named()
+        strange = [each for each in tensors if id(each) not in named and each not in self._unnamed]
+        if not strange:
+            return named
+        memory = {_memory(each.tensor): each for each in named.values()}
+        for tensor in strange:
+            parameter = memory.get(_memory(tensor))
+            if parameter is not None and tensor.is_leaf and _memory(tensor) is not None:
+                self._aliases[id(parameter.tensor)] = tensor
+                self._keys[id(tensor)] = parameter.key, tensor
+                self._named_for = []
+        return self.named() if not self._named_for else named
+
+    def specific(self, key: str) -> tuple[str, ...]:
+        """The modules that have a parameter, without those that wholly contain another of them."""
+        owners = self.owners.get(key, ())
+        if len(owners) < 2:
+            return owners
+        contents = {name: {each for each, names in self.owners.items() if name in names} for name in owners}
+        return tuple(name for name in owners if not any(contents[other] < contents[name] for other in owners))
+
+    def kin(self, key: str) -> set[str]:
+        """Keys of the parameters of the same part: of a module of its own, or a child of one that is named whole."""
+        modules, part = self.specific(key), ".".join(key.split(".")[:2])
+        return {other for other in self.owners if self.specific(other) == modules and other.startswith(part)}
+
+    def _key(self, tensor: Tensor, qualified: str) -> str:
+        """A parameter's first name; with a number behind it if another one has had that name."""
+        if id(tensor) not in self._keys:
+            taken = self._taken[qualified]
+            # One that is replaced again and again has one name in the end.
+            number = f" ({taken + 1})" if taken < _MOST_NAMES else " (later)"
+            self._keys[id(tensor)] = f"{qualified}{number if taken else ''}", tensor
+            self._taken[qualified] += 1
+            if self._open:
+                self.made_late.add(self._keys[id(tensor)][0])
+        return self._keys[id(tensor)][0]
+
+    def changes(self, named: Mapping[int, Parameter], measure: bool = True) -> dict[int, float]:
+        """By how much each parameter differs from what it was at the last look, those that do; and look.
+
+        Where it need not be measured, 0.
+        """
+        changes: dict[int, float] = {}
+        for id_, each in named.items():
+            now, before = each.tensor.detach(), self._weights.get(each.key)
+            self._versions[id_] = each.tensor._version
+            if before is None or (before.shape, type(before)) != (now.shape, type(now)):
+                self._weights[each.key] = now.clone()
+            elif (by := change(before, now, measure)) is not None:
+                changes[id_] = by
+                self._weights[each.key] = now.clone()
+        return changes
+
+    def _source(self, parameter: Parameter, before: Tensor, candidates: Mapping[str, Tensor]) -> str | None:
+        """Of which parameter another is a copy or blend now; None if of none, empty if it cannot tell."""
+        tensor, key = parameter.tensor, parameter.key
+        if tensor.numel() < LEAST_EVIDENCE:
+            return ""
+        latest = next(iter(self.writes[key].sources), None) if key in self.writes else None
+        unclear = False
+        for other in [latest, *candidates] if latest in candidates else list(candidates):
+            if other is not None and candidates[other] is not tensor and is_blend(before, tensor, candidates[other]):
+                if other == latest or not _is_constant(candidates[other]):
+                    return other
+                unclear = True
+        return "" if unclear else None
+
+    def observe(self, named: Mapping[int, Parameter] | None = None) -> None:
+        """Note which parameters have changed since the last look, which no step has done."""
+        named = self.named() if named is None else named
+        before = dict(self._weights)
+        sources: dict[str, str | None] = {}
+        by_hand: set[int] = set()
+        candidates: dict[str, Tensor] = {}
+        changed = self.changes(named, measure=False)
+        if changed:
+            candidates = {each.key: each.tensor for each in named.values()}
+            candidates |= {self._unnamed[tensor]: tensor for tensor in self._unnamed}
+        for id_ in changed:
+            sources[named[id_].key] = self._source(named[id_], before[named[id_].key], candidates)
+        for id_ in changed:
+            key = named[id_].key
+            source = sources[key]
+            if source == "":  # those that cannot tell by themselves follow the others of their module
+                others = (
+                    each for other, each in sources.items() if not {*self.owners[other]}.isdisjoint(self.owners[key])
+                )
+                source = next((each for each in others if each), None)
+            writes = self.writes.setdefault(key, Writes(self.event))
+            writes.last = self.event
+            writes.sources[source] += 1
+            if source is None:
+                by_hand.add(id_)
+        for id_ in by_hand | self._with_most_of_their_module(by_hand, named):
+            self._applied_by_hand(named[id_].tensor, self.event)
+
+    def _with_most_of_their_module(self, ids: set[int], named: Mapping[int, Parameter]) -> set[int]:
+        """Parameters of modules most of which the user's code has changed: an update may leave a zero as it is."""
+        if not ids:
+            return set()
+        modules: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        for id_, each in named.items():
+            modules[self.specific(each.key)].add(id_)
+        return {id_ for own in modules.values() if len(own & ids) > len(own) / 2 for id_ in own}
+
+
+def _twins(weights: Mapping[str, Tensor]) -> dict[str, set[str]]:
+    """Which of these tensors are equal to which others; those of one repeated number say nothing."""
+    alike: dict[object, list[str]] = defaultdict(list)
+    for key, each in weights.items():
+        if each.layout is torch.strided and each.numel() >= LEAST_EVIDENCE and not _is_constant(each):
+            alike[each.shape, each.dtype, norm([each])].append(key)
+    return {
+        key: twins
+        for keys in alike.values()
+        for key in keys
+        if (twins := {other for other in keys if key != other and not differ(weights[key], weights[other])})
+    }
+
+
+def _is_constant(tensor: Tensor) -> bool:
+    """Whether it is one number throughout, to which anything may shrink."""
+    return tensor.layout is torch.strided and tensor.numel() > 0 and bool((tensor == tensor.reshape(-1)[0]).all())
+
+
+def _memory(tensor: Tensor) -> tuple[int, torch.Size] | None:
+    """What tells a tensor's memory from others'; None if it has none of its own."""
+    try:
+        return (tensor.data_ptr(), tensor.shape) if tensor.numel() else None
+    except (RuntimeError, NotImplementedError):
+        return None

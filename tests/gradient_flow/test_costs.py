@@ -1,0 +1,50 @@
+"""Costs: their shares add up, and small ones are left out."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from ddpg.gradient_flow import GradientFlow
+
+
+def wasteful(size, **settings):
+    """One loss through three networks in a row, of which the first alone is stepped on."""
+    torch.manual_seed(0)
+    one, two, three = nn.Linear(8, 8, bias=False), nn.Linear(8, size, bias=False), nn.Linear(size, 8, bias=False)
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (one, two, three)]
+    with GradientFlow(one=one, two=two, three=three, **settings) as flow:
+        for _ in range(3):
+            for each in optimizers:
+                each.zero_grad()
+            three(two(one(torch.randn(4, 8)))).sum().backward()
+            optimizers[0].step()
+    return flow
+
+
+def test_the_shares_of_a_pass_add_up():
+    (both,) = wasteful(8).findings()
+    assert both.modules == ("two", "three")
+    (share,) = re.findall(r"(\d+)% of the work of a pass", both.message)
+    # Of five products of this size, one each for the input's and the weight's gradient, two serve nothing else.
+    assert int(share) == pytest.approx(40, abs=4)
+
+
+def test_what_costs_less_than_the_least_is_left_out():
+    assert [each.modules for each in wasteful(1, least_cost=0.0).findings()] == [("two", "three")]
+    assert not wasteful(1, least_cost=0.9).findings()
+
+
+def test_a_scaled_pass_that_overflows_costs_nothing():
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    with GradientFlow(model=model) as flow:
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(100 * model(torch.ones(1, 2)).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert not flow.findings()
+    assert "The gradient scaler left out" in str(flow)
