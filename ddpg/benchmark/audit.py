@@ -1,5 +1,7 @@
-"""What an audit costs: updates outside and inside GradientFlow."""
+"""What an audit costs: updates outside and inside GradientFlow, and the memory that its record takes."""
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,6 +13,7 @@ from ddpg.benchmark.turns import Spread, ratios, take_turns, timed
 from ddpg.gradient_flow import GradientFlow
 
 UPDATES = 20  # within one audit
+REMEMBERED = (100, 500)  # updates, after which the record's memory is looked at
 
 
 def measure(options: Options) -> Report:
@@ -34,13 +37,34 @@ def measure(options: Options) -> Report:
         for name, audit in audits.items()
     }
     seconds = take_turns(contestants, options.rounds)
+    memory = {name: _memory(audits[name], lambda: agent.update(batch)) for name in ("inside", "inside, with tracing")}
     rows = [
-        (name, f"{Spread.of(times).median / UPDATES * 1e6:,.1f}", str(ratios(seconds, name, "outside")))
+        (
+            name,
+            f"{Spread.of(times).median / UPDATES * 1e6:,.1f}",
+            str(ratios(seconds, name, "outside")),
+            *(f"{size / 1e3:,.0f}" for size in memory.get(name, ())),
+            *([""] * len(REMEMBERED) if name not in memory else []),
+        )
         for name, times in seconds.items()
     ]
     return Report(
         f"audit: {UPDATES} updates, {sizes(options)}, rounds: {options.rounds}",
-        ("", "us an update", "times as long"),
+        ("", "us an update", "times as long", *(f"kB after {updates}" for updates in REMEMBERED)),
         rows,
-        {"seconds": seconds},
+        {"seconds": seconds, "bytes": memory},
     )
+
+
+def _memory(audit: Callable[[], AbstractContextManager[Any]], update: Callable[[], Any]) -> list[int]:
+    """Bytes that Python has taken since the audit was opened, after so many updates; tensors' contents not counted."""
+    sizes = []
+    with audit():
+        tracemalloc.start()
+        for updates in range(1, max(REMEMBERED) + 1):
+            update()
+            if updates in REMEMBERED:
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    return sizes
