@@ -68,8 +68,9 @@ class Origins:
         if sources:
             together = list(dict.fromkeys(each for contributions in sources for each in contributions))[-_MOST:]
             for tensor in made:
-                self._made_of[tensor] = together
-                self._mixed[tensor] = True
+                if tensor not in self._made_of or tensor in self._mixed:  # else a gradient that is scaled in place
+                    self._made_of[tensor] = together
+                    self._mixed[tensor] = True
 
     def is_mixed(self, tensor: Tensor) -> bool:
         """Whether `.grad` is what the user's code has computed from gradients."""

@@ -279,6 +279,22 @@ def test_rows_of_a_leaf_may_be_written_under_no_grad():
     assert torch.equal(words.weight[2], torch.full((4,), 0.5))
 
 
+@pytest.mark.parametrize("trace", [False, True])
+def test_clipping_hides_no_gradient_that_is_left_over(trace):
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with GradientFlow(model=model, trace=trace) as flow:
+        for _ in range(3):
+            model(torch.randn(5, 3)).square().mean().backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for each in model.parameters():
+                each.grad.mul_(0.5)
+            optimizer.step()
+    (stale,) = flow.findings()
+    assert stale.kind == "stale_gradient"
+    assert "(2 of 3 steps)" in stale.message
+
+
 def two_modules():
     torch.manual_seed(0)
     return nn.Linear(3, 4), nn.Sequential(nn.Tanh(), nn.Linear(4, 1))
