@@ -76,12 +76,15 @@ def call_stack() -> tuple[Place, ...]:
 def called_by_pytorch() -> bool:
     """Whether the innermost frame that is not the audit's is PyTorch's."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (
-        frame.f_code.co_filename.startswith(_OUTSIDE[1])
-        or frame.f_code.co_name in ("__torch_function__", "_fn", "inner")
-    ):
+    while frame is not None and _in_between(frame):
         frame = frame.f_back
     return frame is not None and frame.f_code.co_filename.startswith(_OUTSIDE[0])
+
+
+def _in_between(frame: FrameType) -> bool:
+    """Whether a frame is the audit's, or one of those that PyTorch puts around what must not be compiled."""
+    torchs, ours = (frame.f_code.co_filename.startswith(each) for each in _OUTSIDE)
+    return ours or (torchs and frame.f_code.co_name in ("__torch_function__", "_fn", "inner"))
 
 
 def innermost(stack: Sequence[Place]) -> Place:
