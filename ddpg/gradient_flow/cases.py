@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Finding, Loss, Stepping, Structure, listed
+from ddpg.gradient_flow.records import Finding, Loss, Stepping, listed
 
 
 @dataclass
@@ -192,11 +192,9 @@ def by_hand(record: Recorder) -> set[str]:
     }
 
 
-def structures_with(loss: Loss, keys: Collection[str]) -> list[Structure]:
-    """The shapes of a loss's graph that have one of these parameters."""
-    return [each for each in loss.structures if not set(keys).isdisjoint(each.leaves)]
-
-
-def at(stepping: Stepping) -> str:
-    """An optimizer and its line."""
-    return f"{stepping.optimizer} at {stepping.place}"
+def optimizers(record: Recorder) -> list[list[Stepping]]:
+    """The steps of each optimizer, one entry a line."""
+    found: dict[int, list[Stepping]] = defaultdict(list)
+    for each in record.steppings.values():
+        found[each.number].append(each)
+    return list(found.values())

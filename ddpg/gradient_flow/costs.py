@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-from ddpg.gradient_flow.cases import Case, at, by_hand, copies, entrance, feeds_trained, mask, needed_at, subjects
+from ddpg.gradient_flow.cases import Case, by_hand, copies, entrance, feeds_trained, mask, needed_at, subjects
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Loss, Lost, Operation, Stepping, Structure, Use, size_of
@@ -12,14 +12,13 @@ from ddpg.gradient_flow.unused import unheld
 
 def wastes(record: Recorder, least: float) -> Iterator[Case]:
     """Gradients that no step applied."""
-    copied = copies(record)
+    copied, forgotten = copies(record), _unheld_by_mistake(record)
     for loss in record.losses.values():
         unused = {key for key, use in loss.uses.items() if key in record.weights.owners and use.unused}
         groups: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for key in unused:
             groups[record.weights.specific(key)].add(key)
         shares = _shares(loss, unused, groups)
-        forgotten = _unheld_by_mistake(record)
         for modules, keys in groups.items():
             passes = max(loss.uses[key].unused for key in keys)
             shares[modules] *= passes / loss.passes
@@ -90,20 +89,18 @@ def _why(record: Recorder, loss: Loss, lost: Lost | None, keys: set[str]) -> tup
         latest = [each.followed_by for each in record.backwards.entries() if each.of is loss][-1:]
         if latest == [None] or not latest or latest[0] is None:
             return "No step has followed.", ""
-        return f"The step that followed, {at(latest[0])}, does not hold it." if keys.isdisjoint(
-            latest[0].held
-        ) else "", ""
+        return f"The step that followed, {latest[0]}, does not hold it." if keys.isdisjoint(latest[0].held) else "", ""
     if lost.how == "frozen":
         return "It was frozen between the forward and the backward pass.", "Freeze it before the forward pass."
     if lost.before is not None:
-        gone = f"{at(lost.before)} holds it, but it was {lost.how}{where} before that step."
+        gone = f"{lost.before} holds it, but it was {lost.how}{where} before that step."
         return gone, "Clear before the backward pass, or after the step." if lost.how == "cleared" else ""
     if lost.after is not None:
         held = "does not hold it" if keys.isdisjoint(lost.after.held) else "did not apply it"
-        return f"The step that followed, {at(lost.after)}, {held}, and then it was {lost.how}{where}.", ""
+        return f"The step that followed, {lost.after}, {held}, and then it was {lost.how}{where}.", ""
     if holder is not None and lost.how == "cleared":
         return (
-            f"It was {lost.how}{where} before any step, and {at(holder)} holds it.",
+            f"It was {lost.how}{where} before any step, and {holder} holds it.",
             "If they are to be applied together, clear once for each step; if not, backward(inputs=…) spares them.",
         )
     then = "; what is to learn is cleared after its step" if holder is None and lost.how == "cleared" else ""
@@ -193,8 +190,6 @@ def _detaches(structure: Structure, keys: Collection[str]) -> list[Operation]:
 
 def _bytes_through(structure: Structure, keys: Collection[str]) -> int:
     """Bytes that the graph through these parameters holds: their operations', and those that feed these alone."""
-    some, through = mask(structure.leaves, keys), 0
-    for bit, key in enumerate(structure.leaves):
-        through |= structure.beside[bit] if key in keys else 0
+    some, through = mask(structure.leaves, keys), structure.through(keys)
     in_graph = sum(each for reach, each in structure.bytes_by_reach.items() if not reach & ~through and reach & some)
     return in_graph + sum(each.bytes for each in _detaches(structure, keys))

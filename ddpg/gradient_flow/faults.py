@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from ddpg.gradient_flow.cases import Case, at, by_modules, entrance, feeds_trained, subjects
+from ddpg.gradient_flow.cases import Case, by_modules, entrance, feeds_trained, optimizers, subjects
 from ddpg.gradient_flow.diagram import Stop
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -67,7 +67,7 @@ def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             place,
             (it,),
             "a loss that is not its own moves {it}",
-            f"It is trained by the loss at {own.place} ({at(holder)}), yet {at(mover)} moves it too, by the loss at "
+            f"It is trained by the loss at {own.place} ({holder}), yet {mover} moves it too, by the loss at "
             f"{source.place} ({culprit.count} of {sum(each.steps for each in culprit.steppings)} steps).",
             f"{mend} (If it is the loss at {own.place} that should not train it, the place is {other_place}; if both "
             f"are meant to, say shared={modules}.)",
@@ -121,7 +121,7 @@ def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             place,
             (it,),
             "a loss that is not its own moves {it}",
-            f"{at(stepping)} applies to it what the loss at {foreign.place} has added to the gradient of the loss at "
+            f"{stepping} applies to it what the loss at {foreign.place} has added to the gradient of the loss at "
             f"{own.place} ({count} of {stepping.steps} steps): both went backward before that step.",
             f"{mend} (If both are meant to, say shared={modules}.)",
         )
@@ -158,7 +158,7 @@ def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             place,
             subjects(record, modules, keys),
             "a loss moves {it}, a copy of other weights",
-            f"It is written outside any optimizer, as a copy of other weights, yet {at(stepping)} moves it too, by the "
+            f"It is written outside any optimizer, as a copy of other weights, yet {stepping} moves it too, by the "
             f"loss at {loss.place} ({{times}}).",
             f"Take its parameters out of that optimizer, and call it under torch.no_grad() at {place}. (If it is meant "
             f"to be trained as well as copied, say shared={modules}.)",
@@ -202,7 +202,7 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
                 stepping.place,
                 subjects(record, modules, keys),
                 "gradients left over from before an earlier step move {it}",
-                f"{at(stepping)} applies {' and '.join(dict.fromkeys(parts))} in it ({{times}}).",
+                f"{stepping} applies {' and '.join(dict.fromkeys(parts))} in it ({{times}}).",
                 mend,
                 times={stepping: (min(max(counts), stepping.steps), stepping.steps)},
             )
@@ -214,7 +214,7 @@ def _clearing(modules: tuple[str, ...]) -> str:
 
 def dead_links(record: Recorder) -> Iterator[Case]:
     """Optimizers whose steps have nothing to apply, and whose losses reach nothing that they hold."""
-    for steppings in _optimizers(record):
+    for steppings in optimizers(record):
         if any(each.dead < each.steps for each in steppings):
             continue
         stepping = steppings[0]
@@ -236,7 +236,7 @@ def dead_links(record: Recorder) -> Iterator[Case]:
             stepping.place,
             (held,),
             f"{stepping.optimizer} has nothing to apply to {{it}}",
-            f"No backward pass before {at(stepping)} reached it ({{times}}).{why}",
+            f"No backward pass before {stepping} reached it ({{times}}).{why}",
             mend,
             times={each: (each.dead, each.steps) for each in steppings},
         )
@@ -261,7 +261,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                     stepping.place,
                     (name,),
                     f"{stepping.optimizer} moves {{it}} by a gradient of zeros",
-                    f"{at(stepping)} moves it{by} ({{times}}).",
+                    f"{stepping} moves it{by} ({{times}}).",
                     f"A zero gradient is not no gradient: set it to None, {name}.zero_grad(set_to_none=True), or take "
                     "the module out of the optimizer." + ("" if certain else " (One batch may rightly have none.)"),
                     times={stepping: (sudden + plain, stepping.steps)},
@@ -278,7 +278,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                     stepping.place,
                     subjects(record, modules, keys),
                     f"{stepping.optimizer} moves {{it}} without a gradient",
-                    f"{at(stepping)} moves it{by} ({{times}}).",
+                    f"{stepping} moves it{by} ({{times}}).",
                     "Take {it} out of the optimizer, or of its weight decay.",
                     times={stepping: (max(stepping.held[key].drifted for key in keys), stepping.steps)},
                 )
@@ -292,7 +292,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                     stepping.place,
                     (key,),
                     f"{rows} of {len(held.rows.moved)} rows of {{it}} move, and their gradient is zeroed",
-                    f"{held.rows.site} zeroes it, and {at(stepping)} moves them{by}.",
+                    f"{held.rows.site} zeroes it, and {stepping} moves them{by}.",
                     "Put the rows back after the step, or have them moved by gradients alone: no decay, no momentum.",
                 )
     yield from _statistics(record, frozen)
@@ -312,7 +312,7 @@ def _declared(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                     stepping.place,
                     subjects(record, (name,), keys),
                     f"{stepping.optimizer} moves {{it}}, declared frozen",
-                    f"{at(stepping)} moves it ({{times}}).",
+                    f"{stepping} moves it ({{times}}).",
                     f"Take it out of that optimizer, or let it require no gradient: {name}.requires_grad_(False).",
                     times={stepping: (max(stepping.held[key].moved for key in keys), stepping.steps)},
                 )
@@ -378,7 +378,7 @@ def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             stepping.place,
             subjects(record, modules, set(counts)),
             "one gradient moves {it} twice",
-            f"{at(stepping)} applies to it the gradient of the loss at {loss.place} that {at(by)} has applied already "
+            f"{stepping} applies to it the gradient of the loss at {loss.place} that {by} has applied already "
             "({times}).",
             f"Take it out of one of the two. (If two rates are meant, say shared={modules}.)",
             times={stepping: (max(counts.values()), stepping.steps)},
@@ -421,13 +421,6 @@ def _called_at(record: Recorder, name: str) -> Place:
 
 def _not_shared(record: Recorder, shared: Collection[str]) -> list[str]:
     return [key for key, owners in record.weights.owners.items() if {*shared}.isdisjoint(owners)]
-
-
-def _optimizers(record: Recorder) -> list[list[Stepping]]:
-    found: dict[int, list[Stepping]] = defaultdict(list)
-    for each in record.steppings.values():
-        found[each.number].append(each)
-    return list(found.values())
 
 
 def _sides(record: Recorder, key: str) -> list[_Side]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ddpg.gradient_flow.cases import at, subjects
+from ddpg.gradient_flow.cases import subjects
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import listed
 
@@ -25,7 +25,7 @@ def notes(record: Recorder) -> Iterator[str]:
             )
         elif not own:
             yield f"{name} has no parameters: there is nothing in it that a gradient could reach or a step move."
-    strangers = {(at(each), len(each.held)): each for each in record.steppings.values() if not each.holds}
+    strangers = {(str(each), len(each.held)): each for each in record.steppings.values() if not each.holds}
     for place, number in strangers:
         yield (
             f"{place} holds {_count(number, 'parameter')}, none of them of {listed(record.names)}: what it trains was "

@@ -197,20 +197,14 @@ class Recorder:
 
     def behind(self, structure: Structure, keys: Collection[str]) -> list[str]:
         """Keys of the other parameters that a gradient comes to through the operations of these."""
-        through = self._through(structure, keys)
+        through = structure.through(keys)
         found = (key for bit, key in enumerate(structure.leaves) if through >> bit & 1 and key is not None)
         return [key for key in found if key not in keys]
 
     def feeds_others(self, structure: Structure, keys: Collection[str]) -> bool:
         """Whether a gradient comes through these parameters' operations to a tensor that nobody has named."""
-        through = self._through(structure, keys)
+        through = structure.through(keys)
         return any(through >> bit & 1 and key is None for bit, key in enumerate(structure.leaves))
-
-    def _through(self, structure: Structure, keys: Collection[str]) -> int:
-        through = 0
-        for bit, key in enumerate(structure.leaves):
-            through |= structure.beside[bit] if key in keys else 0
-        return through
 
     # What the user's code does to gradients
 

@@ -4,7 +4,7 @@ What repeats is counted, so that a record grows with the code that it looks at a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -247,6 +247,13 @@ class Structure:
     def bytes(self) -> int:
         """Of the tensors that the graph holds, parameters not counted."""
         return sum(self.bytes_by_reach.values())
+
+    def through(self, keys: Collection[str]) -> int:
+        """The bits of the leaves that a gradient comes to through these parameters' operations, their own included."""
+        found = 0
+        for bit, key in enumerate(self.leaves):
+            found |= self.beside[bit] if key in keys else 0
+        return found
 
     def graph_keys(self) -> list[str]:
         """Keys of the parameters in the graph, and in graphs that a detach cut off from it."""

@@ -3,22 +3,19 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from ddpg.gradient_flow.cases import Case, at, by_hand, by_modules, copies, entrance, feeds_trained, subjects
+from ddpg.gradient_flow.cases import Case, by_hand, by_modules, copies, entrance, feeds_trained, optimizers, subjects
 from ddpg.gradient_flow.diagram import GRADIENT, Diagram, Stop
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Loss, Stepping, listed
+from ddpg.gradient_flow.records import Loss, listed
 
 _FEW = 2  # steps that say nothing yet
 
 
 def unreached(record: Recorder) -> Iterator[Case]:
     """What an optimizer holds and no pass has reached in all its steps."""
-    reached = {key for loss in record.losses.values() for key in loss.uses}
+    reached = _used(record)
     copied = copies(record)
-    optimizers: dict[int, list[Stepping]] = defaultdict(list)
-    for each in record.steppings.values():
-        optimizers[each.number].append(each)
-    for steppings in optimizers.values():
+    for steppings in optimizers(record):
         stepping, steps = steppings[0], sum(each.steps for each in steppings)
         if steps < _FEW or all(each.dead == each.steps for each in steppings):
             continue
@@ -44,7 +41,7 @@ def unreached(record: Recorder) -> Iterator[Case]:
                         subjects(record, modules, part),
                         f"no pass reaches {{it}}, which {stepping.optimizer} holds",
                         f"{_listed(stops)} cuts off what it computes and the loss uses, in all of the {steps} steps of "
-                        f"{at(stepping)}.",
+                        f"{stepping}.",
                         "Take that stop away; or, if it is not to learn, take {it} out of the optimizer.",
                     )
                 else:
@@ -55,7 +52,7 @@ def unreached(record: Recorder) -> Iterator[Case]:
                         stepping.place,
                         subjects(record, modules, part),
                         f"{stepping.optimizer} holds {{it}}, not reached in {steps} steps",
-                        f"{at(stepping)} had nothing to apply to it. Unused, resting, or cut off from the loss?",
+                        f"{stepping} had nothing to apply to it. Unused, resting, or cut off from the loss?",
                         "If it is meant to rest, requires_grad_(False) says so.",
                     )
 
@@ -109,53 +106,32 @@ def unheld(record: Recorder) -> Iterator[Case]:
                 found[record.weights.specific(key), loss].add(key)
     for (modules, loss), keys in found.items():
         evidence = _evidence(record, modules, keys)
-        headline = "no optimizer takes the gradients of {it}"
-        place = entrance(loss, modules)
-        uses = [loss.uses[key] for key in keys]
-        times: dict[Loss | Stepping, tuple[int, int]] = {loss: (max(each.passes for each in uses), loss.passes)}
-        parts = subjects(record, modules, keys)
-        mend = "Give it to an optimizer."
-        if evidence:
-            yield Case(
-                "unheld",
-                "fault",
-                modules,
-                place,
-                parts,
-                headline,
-                evidence,
-                mend,
-                lead="They are of {losses} ({times}).",
-                times=times,
-            )
-        else:
-            yield Case(
-                "unheld",
-                "hint",
-                modules,
-                place,
-                parts,
-                headline,
-                "",
-                "If it is to learn, give it to an optimizer; if not, "
-                + (
-                    "let it require no gradient: requires_grad_(False)"
-                    if any(use.applied for use in loss.uses.values())
-                    else "leave that pass out, which reaches nothing else that is trained"
-                )
-                + (
-                    ", which lets the gradient pass to what is trained behind."
-                    if feeds_trained(record, loss, keys)
-                    else "."
-                ),
-                lead="They are of {losses} ({times}).",
-                times=times,
-            )
+        yield Case(
+            "unheld",
+            "fault" if evidence else "hint",
+            modules,
+            entrance(loss, modules),
+            subjects(record, modules, keys),
+            "no optimizer takes the gradients of {it}",
+            evidence,
+            "Give it to an optimizer." if evidence else _held_or_not(record, loss, keys),
+            "They are of {losses} ({times}).",
+            {loss: (max(loss.uses[key].passes for key in keys), loss.passes)},
+        )
+
+
+def _held_or_not(record: Recorder, loss: Loss, keys: Collection[str]) -> str:
+    mend = "If it is to learn, give it to an optimizer; if not, "
+    if not any(use.applied for use in loss.uses.values()):
+        return f"{mend}leave that pass out, which reaches nothing else that is trained."
+    through = ", which lets the gradient pass to what is trained behind" if feeds_trained(record, loss, keys) else ""
+    return f"{mend}let it require no gradient: requires_grad_(False){through}."
 
 
 def _evidence(record: Recorder, modules: tuple[str, ...], keys: Collection[str]) -> str:
     """What shows that an optimizer was meant to hold these parameters; empty if nothing does."""
-    held = Counter(shape for key, shape in record.orphans.items() if key not in _used(record))
+    used = _used(record)
+    held = Counter(shape for key, shape in record.orphans.items() if key not in used)
     if all(count <= held[shape] for shape, count in Counter(record.weights.sizes[key] for key in keys).items()):
         return (
             "An optimizer holds as many parameters of the same shapes that no audited module has and no pass reaches: "
