@@ -299,12 +299,10 @@ class Recorder:
                 number,
                 _settings(optimizer),
                 holds,
-                first=self.weights.event,
             )
         stepping = self.steppings[kind]
         stepping.meets(stack)
         stepping.steps += 1
-        stepping.last = self.weights.event - 1
         if len(self.orphans) < 1000:
             self.orphans |= {
                 self.weights.key_of(each, named): each.shape for key, each in held.items() if key not in named

@@ -471,7 +471,6 @@ class Stepping(_Named):
         settings: what moves weights without a gradient: weight decay, momentum.
         holds: the modules that the optimizer holds, in part or whole.
         steps: how many there were.
-        first, last: indices.
         held: by key of a parameter, those of unnamed modules too.
         dead: steps with nothing to apply, before which no pass reached what it holds.
         drifts: steps that moved a module though all of its gradient was zero, by module and whether it was a pass that
@@ -486,8 +485,6 @@ class Stepping(_Named):
     holds: tuple[str, ...] = ()
     stacks: list[tuple[Place, ...]] = field(default_factory=list)
     steps: int = 0
-    first: int = 0
-    last: int = 0
     held: dict[str, Held] = field(default_factory=dict, repr=False)
     dead: int = 0
     drifts: Counter[tuple[str, bool]] = field(default_factory=Counter)
