@@ -298,9 +298,7 @@ class Tracer(TorchFunctionMode):
             grad_mode,
             bool(used) or any(each.rooted for each in inputs),
             any(each.requires_grad for each in used) or any(each.trainable for each in inputs),
-            graphs.read(graphs.behind(graphs.edges_of(arguments))).bytes()
-            if inputs and not recorded and grad_mode
-            else 0,
+            _bytes_behind(arguments) if inputs and not recorded and grad_mode else 0,
             age,
             made[0].layout is torch.strided and not made[0].is_nested and made[0].numel() == 1,
             any(each.is_floating_point() and self._of(each) is None for each in arguments if id(each) not in own),

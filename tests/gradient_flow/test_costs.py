@@ -48,3 +48,51 @@ def test_a_scaled_pass_that_overflows_costs_nothing():
             scaler.update()
     assert not flow.findings()
     assert "The gradient scaler left out" in str(flow)
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_what_was_dropped_by_hand_was_not_cleared_by_the_zero_grad_that_follows(trace):
+    """Without tracing nobody sees who dropped it."""
+    body, head = nn.Linear(3, 4), nn.Linear(4, 1)
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (body, head)]
+    with GradientFlow(body=body, head=head, trace=trace) as flow:
+        for _ in range(3):
+            for each in optimizers:
+                each.zero_grad()
+            head(body(torch.randn(5, 3))).square().mean().backward()
+            optimizers[1].step()
+            for each in body.parameters():
+                each.grad = None
+    (waste,) = flow.findings()
+    assert ("and then it was dropped at" if trace else "and then it was gone.") in waste.message
+
+
+def test_no_stop_is_proposed_where_another_loss_needs_the_call():
+    """The judge sees the picture detached; the painter's own loss comes through the same call of the renderer."""
+    painter, renderer, judge = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (painter, judge)]
+    with GradientFlow(painter=painter, renderer=renderer, judge=judge, trace=True) as flow:
+        for _ in range(3):
+            picture = renderer(painter(torch.randn(5, 3)))
+            for each in optimizers:
+                each.zero_grad()
+            judge(picture.detach()).mean().backward()
+            optimizers[1].step()
+            picture.square().mean().backward()
+            optimizers[0].step()
+    assert {each.kind for each in flow.findings()} == {"unheld", "waste"}
+    assert not any("no_grad" in each.message or "stop it" in each.message for each in flow.findings())
+
+
+def test_no_stop_is_proposed_before_data_that_want_a_gradient():
+    encoder, head = nn.Linear(3, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    with GradientFlow(encoder=encoder, head=head, trace=True) as flow:
+        for _ in range(3):
+            data = torch.randn(5, 3).requires_grad_()
+            optimizer.zero_grad()
+            features = encoder(data)
+            head(features).square().mean().backward()
+            optimizer.step()
+    (waste,) = (each for each in flow.findings() if each.kind == "waste")
+    assert "stop it" not in waste.message
