@@ -9,8 +9,8 @@ from torch import nn
 from ddpg.gradient_flow import GradientFlow
 
 
-def wasteful(size, **settings):
-    """One loss through three networks in a row, of which the first alone is stepped on."""
+def wasteful(size, stepped=0, **settings):
+    """One loss through three networks in a row, of which one alone is stepped on."""
     torch.manual_seed(0)
     one, two, three = nn.Linear(8, 8, bias=False), nn.Linear(8, size, bias=False), nn.Linear(size, 8, bias=False)
     optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (one, two, three)]
@@ -19,16 +19,24 @@ def wasteful(size, **settings):
             for each in optimizers:
                 each.zero_grad()
             three(two(one(torch.randn(4, 8)))).sum().backward()
-            optimizers[0].step()
+            optimizers[stepped].step()
     return flow
 
 
-def test_the_shares_of_a_pass_add_up():
-    (both,) = wasteful(8).findings()
-    assert both.modules == ("two", "three")
-    (share,) = re.findall(r"(\d+)% of the work of a pass", both.message)
-    # Of five products of this size, one each for the input's and the weight's gradient, two serve nothing else.
-    assert int(share) == pytest.approx(40, abs=4)
+@pytest.mark.parametrize(
+    ("stepped", "modules", "share"),
+    [
+        # Of five products of this size, those for the two weights serve nothing else;
+        (0, ("two", "three"), 40),
+        # where the last is stepped on, so do those for the inputs on the way to both, which count once.
+        (2, ("one", "two"), 80),
+    ],
+)
+def test_the_shares_of_a_pass_add_up(stepped, modules, share):
+    (both,) = (each for each in wasteful(8, stepped).findings() if each.kind == "waste")
+    assert both.modules == modules
+    (said,) = re.findall(r"(\d+)% of the work of a pass", both.message)
+    assert int(said) == pytest.approx(share, abs=5)
 
 
 def test_what_costs_less_than_the_least_is_left_out():
