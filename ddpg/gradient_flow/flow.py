@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ddpg.gradient_flow import interception
 from ddpg.gradient_flow.diagram import mermaid
+from ddpg.gradient_flow.discovery import Discovery
 from ddpg.gradient_flow.findings import Settings, findings
+from ddpg.gradient_flow.parts import part_of
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Finding, Step
 from ddpg.gradient_flow.table import table
@@ -37,7 +39,8 @@ class GradientFlow:
         frozen: names of those that are not to change: a weight, a row or a buffer that does is a drift.
         least_cost: the share of a pass below which waste and tracked targets are left out.
         named: the modules to look at, and tensors that require a gradient, by name; they may share parameters, or
-            contain each other.
+            contain each other. Without any, what optimizers hold and what is called is found in the variables of the
+            running code and named as there; a module is shown by its parts where these fare differently.
 
     Raises:
         TypeError: if there is nothing to look at, or something else is given.
@@ -70,14 +73,17 @@ class GradientFlow:
                 raise ValueError(
                     f"{name} is computed from other tensors: no optimizer can hold it. Name those that it comes from."
                 )
-        if not everything:
-            raise TypeError("there is nothing to look at: name one module or more, GradientFlow(actor=actor).")
         if not 0 <= least_cost <= 1:
             raise ValueError(f"least_cost={least_cost}: a share of a pass, from 0 to 1.")
         self._settings = Settings(_set(shared), _set(frozen), least_cost)
-        self._record = Recorder(everything, trace, self._settings.frozen & everything.keys())
-        self._names(self._settings.shared)
-        self._names(self._settings.frozen)
+        parts = [part_of(name, each) for name, each in everything.items()]
+        discovery = None if everything else Discovery()
+        if audited is not None and not everything:
+            raise TypeError("there is nothing to look at: name one module or more, or none, GradientFlow().")
+        self._record = Recorder(parts, trace, self._settings.frozen, discovery)
+        if everything:
+            self._names(self._settings.shared)
+            self._names(self._settings.frozen)
         self._state = "new"
 
     def __enter__(self) -> Self:

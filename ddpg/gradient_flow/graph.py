@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 # Their gradient is another view of the incoming one: no work.
@@ -151,6 +151,12 @@ def behind(roots: Iterable[GradientEdge]) -> list[Node]:
                 done[node] = True
                 order.append(node)
     return order
+
+
+def leaves_behind(outputs: Iterable[Tensor | GradientEdge]) -> list[Tensor]:
+    """The parameters that graphs lead to."""
+    leaves = (node.variable for node in behind(edges_of(outputs)) if is_leaf(node))  # type: ignore[attr-defined]
+    return [each for each in leaves if isinstance(each, nn.Parameter)]
 
 
 def _bytes_held(node: Node, parameters: set[int], counted: set[tuple[int, int]]) -> int:

@@ -44,6 +44,8 @@ class Audit(Protocol):
     def open_pass(
         self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge], accumulate: bool
     ) -> OpenPass: ...
+    def made(self, optimizer: Optimizer) -> None: ...
+    def settled(self) -> None: ...
     def before_step(self, optimizer: Optimizer) -> None: ...
     def after_step(self, optimizer: Optimizer) -> None: ...
     def about_to_clear(self, tensors: Iterable[Tensor]) -> None: ...
@@ -176,6 +178,8 @@ def _install() -> None:
             _thread.passes = around
             for _, each in opened:
                 each.close()
+        for audit in new:
+            audit.settled()
         return result
 
     @uncompiled
@@ -190,6 +194,16 @@ def _install() -> None:
     def after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for audit in () if compiling() else _thread.audits:
             audit.after_step(optimizer)
+            audit.settled()
+
+    def watched_init(init: Callable[..., None]) -> Any:
+        @wraps(init)
+        def watched(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+            init(optimizer, *args, **kwargs)
+            for audit in _thread.audits:
+                audit.made(optimizer)
+
+        return watched
 
     def watched_zero_grad(zero_grad: Callable[..., None], tensors: Callable[[Any], Iterable[Tensor]]) -> Any:
         @uncompiled
@@ -215,6 +229,7 @@ def _install() -> None:
         return watched
 
     _replace("audits", autograd, "_engine_run_backward", watched_run_backward)
+    _replace("audits", Optimizer, "__init__", watched_init(Optimizer.__init__))
     _replace("audits", Optimizer, "zero_grad", watched_zero_grad(Optimizer.zero_grad, held_by))
     _replace("audits", nn.Module, "zero_grad", watched_zero_grad(nn.Module.zero_grad, nn.Module.parameters))
     _replace("audits", torch.amp.GradScaler, "step", watched_scaler_step(torch.amp.GradScaler.step))

@@ -10,7 +10,8 @@ from ddpg.gradient_flow.records import listed
 def notes(record: Recorder) -> Iterator[str]:
     """One sentence or two each."""
     stepped = bool(record.steppings)
-    for name, part in record.weights.parts.items():
+    for name in record.names:
+        part = record.weights.parts[name]
         hidden = list(part.unregistered)
         own = [key for key, owners in record.weights.owners.items() if name in owners]
         if hidden:
@@ -31,6 +32,8 @@ def notes(record: Recorder) -> Iterator[str]:
             f"{place} holds {_count(number, 'parameter')}, none of them of {listed(record.names)}: what it trains was "
             "not looked at."
         )
+    for optimizer, site in record.idle.values():
+        yield f"{optimizer} was made at {site}, and did not step while this was recorded."
     for thread, count in record.elsewhere.items():
         yield (
             f"In the thread {thread} there ran {_count(count, 'pass or step', 'passes and steps')}, which this audit "

@@ -1,12 +1,14 @@
 """What is audited: the parameters of a module, those that it does not register included, or a tensor by itself."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.weak import TensorWeakRef
 
 
 @dataclass
@@ -15,35 +17,47 @@ class Part:
 
     Attributes:
         name: its own.
-        module: None if it is a tensor.
-        tensor: None if it is a module.
-        unregistered: what the module has in plain attributes, by path: modules, and tensors that require a gradient.
+        get: gives the module or tensor; None once it is no more.
         is_module: whether it is a module.
+        unregistered: likewise what the module has in plain attributes, by path: modules, and tensors that require a
+            gradient.
+        inside: the part of which it is one of the parts, if it was found there.
+        where: where the user's code has it, in words; empty if the user has named it.
     """
 
     name: str
-    module: nn.Module | None = None
-    tensor: Tensor | None = None
-    unregistered: dict[str, nn.Module | Tensor] = field(default_factory=dict)
+    get: Callable[[], nn.Module | Tensor | None]
     is_module: bool = True
+    unregistered: dict[str, Callable[[], nn.Module | Tensor | None]] = field(default_factory=dict)
+    inside: str = ""
+    where: str = ""
+
+    @property
+    def module(self) -> nn.Module | None:
+        """Itself, if it is a module."""
+        found = self.get()
+        return found if isinstance(found, nn.Module) else None
 
     def parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Names within the part, and the tensors as they are now; one under each of its names."""
-        if self.tensor is not None:
-            yield "", self.tensor
-        if self.module is not None:
-            yield from _parameters(self.module)
-        for path, each in self.unregistered.items():
+        own = self.get()
+        if isinstance(own, nn.Module):
+            yield from _parameters(own)
+        elif own is not None:
+            yield "", own
+        for path, get in self.unregistered.items():
+            each = get()
             if isinstance(each, nn.Module):
                 yield from ((f"{path}.{inner}", tensor) for inner, tensor in _parameters(each))
-            else:
+            elif each is not None:
                 yield path, each
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """The module and all that it consists of, by path."""
         if self.module is not None:
             yield from self.module.named_modules()
-        for path, each in self.unregistered.items():
+        for path, get in self.unregistered.items():
+            each = get()
             if isinstance(each, nn.Module):
                 yield from ((f"{path}.{inner}".rstrip("."), module) for inner, module in each.named_modules())
 
@@ -64,11 +78,11 @@ class Part:
         }
 
 
-def parts_of(name: str, each: nn.Module | Tensor) -> Part:
-    """What is audited under a name."""
+def part_of(name: str, each: nn.Module | Tensor, keep: bool = True, inside: str = "", where: str = "") -> Part:
+    """What is audited under a name; kept alive, or not."""
     if isinstance(each, Tensor):
-        return Part(name, tensor=each, is_module=False)
-    part = Part(name, each)
+        return Part(name, (lambda: each) if keep else TensorWeakRef(each), False, {}, inside, where)
+    part = Part(name, (lambda: each) if keep else ref(each), True, {}, inside, where)
     if not isinstance(each, torch.jit.ScriptModule):
         known = {id(module) for module in each.modules()} | {id(tensor) for tensor in each.parameters()}
         for path, module in each.named_modules():
@@ -77,7 +91,8 @@ def parts_of(name: str, each: nn.Module | Tensor) -> Part:
                     for inner, found in _unregistered(value, f"{path}.{attribute}".lstrip(".")):
                         if id(found) not in known and attribute not in ("_parameters", "_buffers", "_modules"):
                             known.add(id(found))
-                            part.unregistered[inner] = found
+                            weak = ref(found) if isinstance(found, nn.Module) else TensorWeakRef(found)
+                            part.unregistered[inner] = weak
     return part
 
 

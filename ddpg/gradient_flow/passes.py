@@ -106,7 +106,7 @@ class Pass:
     def _involved(self, leaf: Tensor) -> object:
         """What of a leaf tells one loss from another: whose parameter it is; nothing if it is data."""
         if id(leaf) in self._named:
-            return tuple(self._named[id(leaf)].names)
+            return self._recorder.weights.large(self._named[id(leaf)])
         return "#" if isinstance(leaf, nn.Parameter) else None
 
     def _named_leaves(self, graph: graphs.Graph) -> dict[str, set[int]]:
@@ -138,7 +138,7 @@ class Pass:
             for name, qualified in each.names.items() if each.key in self.entry.contributions else ():
                 norms[name].append(self.entry.contributions[each.key].norm)
                 parameters[name].append(qualified)
-        for name in self._recorder.names:
+        for name in self._recorder.weights.parts:
             if name in norms:
                 self.entry.reached[name] = math.hypot(*norms[name])
                 self.entry.parameters[name] = tuple(parameters[name])

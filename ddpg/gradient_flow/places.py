@@ -4,7 +4,7 @@ import os
 import sys
 import sysconfig
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import FrameType
@@ -32,14 +32,15 @@ class Place:
     @property
     def own(self) -> bool:
         """Whether it is the user's own code rather than a library's."""
-        return _own(self.file)
+        return own_code(self.file)
 
 
 NOWHERE = Place("<unknown>", 0, "<unknown>")
 
 
 @cache
-def _own(file: str) -> bool:
+def own_code(file: str) -> bool:
+    """Whether a file is the user's own rather than a library's."""
     return not file.startswith((*_LIBRARIES, "<frozen ")) and not any(each in file for each in _INSTALLED)
 
 
@@ -113,7 +114,7 @@ class Lines:
         """Whether a library calls modules in several lines for this one of the user's."""
         return len(self._calls[place]) > 1
 
-    def site(self, modules: frozenset[int] = frozenset()) -> "Site":
+    def site(self, modules: Collection[int] = ()) -> "Site":
         """The innermost line that is not in a method of one of the `modules`, given by id."""
         inner = None
         for frame in user_frames():

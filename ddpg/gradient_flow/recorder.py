@@ -18,9 +18,13 @@ from torch.autograd.graph import GradientEdge
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from ddpg.gradient_flow.discovery import Discovery, subclasses
+from ddpg.gradient_flow.graph import leaves_behind
 from ddpg.gradient_flow.history import History
-from ddpg.gradient_flow.interception import held_by
+from ddpg.gradient_flow.interception import held_by, unwatch_calls, watch_calls
+from ddpg.gradient_flow.levels import levels
 from ddpg.gradient_flow.origins import Origins
+from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.passes import Pass
 from ddpg.gradient_flow.places import Lines, Place, Site, call_stack, innermost
 from ddpg.gradient_flow.records import (
@@ -80,17 +84,23 @@ class Recorder:
         ran: the modules that were called, and the line of the latest call; with tracing.
         skipped: steps that a gradient scaler left out.
         elsewhere: passes and steps of other threads, by the thread's name.
+        discovery: finds what to look at, if nobody has named it.
+        idle: optimizers that were made and not seen stepping: their classes and lines.
     """
 
-    def __init__(self, audited: Mapping[str, nn.Module | Tensor], trace: bool, watched: Iterable[str] = ()) -> None:
-        self.names = list(audited)
+    def __init__(
+        self, parts: Iterable[Part], trace: bool, watched: Iterable[str] = (), discovery: Discovery | None = None
+    ) -> None:
         self.lines = Lines()
         self.losses: dict[object, Loss] = {}
         self.steppings: dict[object, Stepping] = {}
         self.backwards: History[Backward] = History()
         self.steps: History[Step] = History()
         self.origins = Origins(self._dropped)
-        self.weights = Weights(audited, watched, lambda tensor, event: self.origins.applied_by_hand(tensor, event))
+        self.weights = Weights(parts, watched, lambda tensor, event: self.origins.applied_by_hand(tensor, event))
+        self.names = self.weights.shown
+        self.discovery = discovery
+        self.idle: dict[int, tuple[str, Site]] = {}
         self.structures: dict[object, tuple[object, Structure]] = {}  # of graphs seen before
         self.held: set[str] = set()
         self.orphans: dict[str, torch.Size] = {}
@@ -99,7 +109,8 @@ class Recorder:
         self.ran: dict[str, Site] = {}
         self.skipped = 0
         self.elsewhere: dict[str, int] = defaultdict(int)
-        self.tracer = Tracer(self.weights.parts, self) if trace else None
+        self.tracer = Tracer(self) if trace else None
+        self._calls = _Calls(self) if discovery is not None and not trace else None
         self._open = False
         self._numbers = itertools.count()
         self._optimizers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
@@ -115,11 +126,15 @@ class Recorder:
         self._open = True
         if self.tracer is not None:
             self.tracer.open()
+        if self._calls is not None:
+            watch_calls(self._calls)
 
     def close(self) -> None:
         """Note what is pending, and let go of every tensor and module."""
         if self.tracer is not None:
             self.tracer.close()
+        if self._calls is not None:
+            unwatch_calls(self._calls)
         self.refresh()
         self._open = False
         self.weights.close()
@@ -138,6 +153,39 @@ class Recorder:
                         if held.rows is not None and now is not None:
                             held.rows.look(now)
                 self.held = self._held_by_optimizers()
+                if self.discovery is not None:
+                    self.weights.show(levels(self))
+
+    # What nobody has named
+
+    def made(self, optimizer: Optimizer) -> None:
+        """There is a new optimizer."""
+        with aside():
+            if len(self.idle) < _MOST_UNNAMED:
+                self.idle[id(optimizer)] = type(optimizer).__name__, self.lines.site()
+            self._find(held_by(optimizer))
+
+    def settled(self) -> None:
+        """A pass or a step is over."""
+
+    def called(self, module: nn.Module) -> None:
+        """A module is about to be called."""
+        if self.discovery is not None and not self.discovery.knows(module):
+            with aside():
+                self._look_at(self.discovery.around(module))
+
+    def _find(self, tensors: Iterable[Tensor]) -> None:
+        if self.discovery is not None:
+            self._look_at(self.discovery.of(tensors))
+
+    def _look_at(self, parts: Sequence[Part]) -> None:
+        if parts:
+            self.weights.add(parts)
+            for part in parts:
+                if part.inside:
+                    self.parents[part.name].add(id(self.weights.parts[part.inside]))
+            if self.tracer is not None:
+                self.tracer.add(parts)
 
     def _held_by_optimizers(self) -> set[str]:
         """Keys of the parameters that optimizers hold: those that stepped, and where it matters any that exist."""
@@ -149,8 +197,7 @@ class Recorder:
         if seen & self.weights.owners.keys() <= held:
             return held
         ids = {id(each.tensor): each.key for each in self.weights.named().values()}
-        kinds = _subclasses(Optimizer)
-        for optimizer in (each for each in gc.get_objects() if type(each) in kinds):
+        for optimizer in _optimizers():
             held |= {ids[id(each)] for each in held_by(optimizer) if id(each) in ids}
         return held
 
@@ -161,6 +208,7 @@ class Recorder:
     ) -> Pass:
         """A backward pass begins."""
         with aside():
+            self._find(leaves_behind(outputs))
             if self._stepped:
                 self._reached, self._stepped = set(), False
             return Pass(self, outputs, inputs, accumulate)
@@ -266,6 +314,7 @@ class Recorder:
         outer = self._open_steps[0] if self._open_steps else None
         with aside():
             held = {id(each): each for each in held_by(optimizer) if not is_lazy(each) and has_values(each)}
+            self._find(held.values())
             named = self.weights.named_with(held.values())
             if outer is not None:  # an optimizer inside an optimizer: one step
                 self._hold(outer, {key: each for key, each in held.items() if key not in outer.held}, named)
@@ -283,8 +332,8 @@ class Recorder:
     def _stepping(self, optimizer: Optimizer, held: Mapping[int, Tensor], named: Mapping[int, Parameter]) -> Stepping:
         """What this step is one of."""
         keys = [named[key].key for key in held if key in named]
-        owners = {name for key in keys for name in self.weights.owners[key]}
-        holds = tuple(name for name in self.names if name in owners)
+        owners = {name for key in held if key in named for name in named[key].names}
+        holds = tuple(name for name in self.weights.parts if name in owners)
         stack = call_stack()
         line = stack[0], innermost(stack)
         if optimizer not in self._optimizers:
@@ -298,6 +347,7 @@ class Recorder:
                 type(optimizer).__name__,
                 number,
                 _settings(optimizer),
+                self.names,
                 holds,
             )
         stepping = self.steppings[kind]
@@ -345,6 +395,7 @@ class Recorder:
         if opened.outer is None:
             with aside():
                 self._finish(opened)
+                self.idle.pop(id(optimizer), None)
 
     def _finish(self, opened: _OpenStep) -> None:
         step, stepping, named = opened.step, opened.step.of, self.weights.named()
@@ -388,12 +439,13 @@ class Recorder:
                     sources[name] |= {id(each.backward): each.backward for each in contributions}
         stepping.dead += dead
         stepping.drifts.update((name, sudden[name]) for name, zero in zeros.items() if zero)
-        for name in self.names:
-            changes = [change for id_, change in changed.items() if name in named[id_].names]
-            if changes:
-                step.moved[name] = math.hypot(*changes)
-        step.applied = {name: math.hypot(*applied[name]) for name in stepping.holds}
-        step.sources = {name: tuple(sources[name].values()) for name in stepping.holds if name in sources}
+        changes: dict[str, list[float]] = defaultdict(list)
+        for id_, change in changed.items():
+            for name in named[id_].names:
+                changes[name].append(change)
+        step.moved = {name: math.hypot(*changes[name]) for name in self.weights.parts if name in changes}
+        step.applied = {name: math.hypot(*applied[name]) for name in stepping.all_held}
+        step.sources = {name: tuple(sources[name].values()) for name in stepping.all_held if name in sources}
         self.steps.append(step)
         self._stepped = True
         self._forget()
@@ -510,8 +562,21 @@ class Recorder:
                     del each[key]
 
 
-def _subclasses(kind: type) -> set[type]:
-    return {kind}.union(*(map(_subclasses, kind.__subclasses__())))
+class _Calls:
+    """Tells of modules that are called, where nothing else follows the forward pass."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.call = recorder.called
+        self.stack: list[object] = []
+
+    def leave(self, output: object) -> None:
+        """The call ends."""
+
+
+def _optimizers() -> list[Optimizer]:
+    """All that there are."""
+    kinds = {Optimizer, *subclasses(Optimizer)}
+    return [each for each in gc.get_objects() if type(each) in kinds]
 
 
 def _settings(optimizer: Optimizer) -> dict[str, float]:

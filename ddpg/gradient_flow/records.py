@@ -4,7 +4,7 @@ What repeats is counted, so that a record grows with the code that it looks at a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -469,7 +469,7 @@ class Stepping(_Named):
         optimizer: the class's name.
         number: what tells an optimizer from others.
         settings: what moves weights without a gradient: weight decay, momentum.
-        holds: the modules that the optimizer holds, in part or whole.
+        all_held: the names of all parts that the optimizer holds, in part or whole; `holds`: of those that are shown.
         steps: how many there were.
         held: by key of a parameter, those of unnamed modules too.
         dead: steps with nothing to apply, before which no pass reached what it holds.
@@ -482,12 +482,18 @@ class Stepping(_Named):
     optimizer: str
     number: int
     settings: Mapping[str, float]
-    holds: tuple[str, ...] = ()
+    shown: Sequence[str] = field(repr=False, default=())
+    all_held: tuple[str, ...] = ()
     stacks: list[tuple[Place, ...]] = field(default_factory=list)
     steps: int = 0
     held: dict[str, Held] = field(default_factory=dict, repr=False)
     dead: int = 0
     drifts: Counter[tuple[str, bool]] = field(default_factory=Counter)
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """The modules that the optimizer holds, in part or whole."""
+        return tuple(name for name in self.shown if name in self.all_held)
 
     def __str__(self) -> str:
         return f"{self.optimizer} at {self.place}"

@@ -20,7 +20,7 @@ def table(record: Recorder, findings: Sequence[Finding]) -> str:
     for backward in record.backwards.entries():
         passes[backward.of].append(backward)
     for loss, same in passes.items():
-        lines += _loss(loss, same)
+        lines += _loss(loss, same, record.names)
     steps: dict[object, list[Step]] = defaultdict(list)
     for step in record.steps.entries():  # optimizers made one after the other are one line
         steps[step.place, step.optimizer, step.holds].append(step)
@@ -31,7 +31,7 @@ def table(record: Recorder, findings: Sequence[Finding]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _loss(loss: Loss, passes: Sequence[Backward]) -> list[str]:
+def _loss(loss: Loss, passes: Sequence[Backward], shown: Sequence[str]) -> list[str]:
     last = passes[-1]
     function = "" if last.place.function.startswith("<") else f" in {last.place.function}"
     value = "" if last.loss is None else f", {last.loss:.4g}"
@@ -39,9 +39,13 @@ def _loss(loss: Loss, passes: Sequence[Backward]) -> list[str]:
         f"loss {loss.number}  {loss.place}{function}{_count(loss.passes)}{value}, graph of {size_of(last.bytes)}"
     )
     reached = {name: norm for each in passes for name, norm in each.reached.items()}
-    lines += _row("reaches", (f"{name} {norm:.3g}" for name, norm in reached.items()), "nothing that is looked at")
+    lines += _row(
+        "reaches",
+        (f"{name} {norm:.3g}" for name, norm in reached.items() if name in shown),
+        "nothing that is looked at",
+    )
     crossings = loss.crossings
-    for name in crossings:
+    for name in filter(shown.__contains__, crossings):
         ways = dict.fromkeys(crossings[name])
         for crossing in list(ways)[:_MOST_WAYS]:
             # Several ways differ somewhere in the middle.

@@ -140,3 +140,11 @@ def is_blend(before: Tensor, now: Tensor, source: Tensor) -> bool:
     rest = float(torch.linalg.vector_norm(change - share * way))
     rounding = 4 * torch.finfo(before.dtype).eps * float(torch.linalg.vector_norm(start))
     return 0 < share <= 1.01 and rest <= 0.01 * float(torch.linalg.vector_norm(change)) + rounding
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no operation made it, as far as PyTorch says."""
+    try:
+        return tensor.is_leaf
+    except RuntimeError:  # a view of a leaf made under no_grad and written to: PyTorch refuses to speak of its history
+        return True

@@ -21,7 +21,7 @@ from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompil
 from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.places import Place, Site, called_by_pytorch
 from ddpg.gradient_flow.records import Call, Crossing, Operation
-from ddpg.gradient_flow.tensors import aside
+from ddpg.gradient_flow.tensors import aside, is_leaf
 
 if TYPE_CHECKING:
     from ddpg.gradient_flow.recorder import Recorder
@@ -43,18 +43,16 @@ class _Inside:
 
 @dataclass
 class _Family:
-    """A named module and all that it consists of."""
+    """A named module and all that it consists of: what they are called, by id."""
 
-    ids: frozenset[int]
     qualified: dict[int, str] = field(default_factory=dict)
 
 
 class Tracer(TorchFunctionMode):
     """Follows the operations on the way to a loss."""
 
-    def __init__(self, parts: Mapping[str, Part], recorder: "Recorder") -> None:
+    def __init__(self, recorder: "Recorder") -> None:
         super().__init__()
-        self._parts = parts
         self._recorder = recorder
         self._lines = recorder.lines
         self.stack: list[_Inside] = []
@@ -65,15 +63,26 @@ class Tracer(TorchFunctionMode):
     def open(self) -> None:
         """Follow from here on."""
         self._families: dict[str, _Family] = {}
+        self._members: dict[int, list[str]] = defaultdict(list)  # the families of a module, by its id
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         self._around: dict[int, nn.Module] = {}
-        for name, part in self._parts.items():
-            inner = {id(each): f"{name}.{path}".rstrip(".") for path, each in part.modules()}
-            inner = {key: path.replace("._orig_mod", "") for key, path in inner.items()}
-            self._families[name] = _Family(frozenset(inner), inner)
+        self.add(self._recorder.weights.parts.values())
         self._first = torch._C._autograd._get_sequence_nr()
         watch_calls(self)
         self.__enter__()  # type: ignore[no-untyped-call]
+
+    def add(self, parts: Iterable[Part]) -> None:
+        """Follow these too."""
+        for part in parts:
+            self._families[part.name] = family = _Family()
+            for path, each in part.modules():
+                qualified = f"{part.name}.{path}".rstrip(".").replace("._orig_mod", "")
+                family.qualified.setdefault(id(each), qualified)
+        self._members.clear()
+        for name, family in self._families.items():
+            for key in family.qualified:
+                self._members[key].append(name)
+        self._parameters.clear()
 
     def close(self) -> None:
         """Follow no more."""
@@ -85,36 +94,36 @@ class Tracer(TorchFunctionMode):
             torch._C._push_on_torch_function_stack(mode)
         self.stack.clear()
         self._unrecorded = WeakTensorKeyDictionary()
-        self._families = {}
-        self._around = {}
-        self._parameters = {}
+        for kept in (self._families, self._members, self._around, self._parameters):
+            kept.clear()
 
     def call(self, module: nn.Module) -> None:
         """A module is called."""
         around = self.stack[-1] if self.stack else _Inside()
         if "_orig_mod" in module._modules:  # what torch.compile wraps
             module = module._modules["_orig_mod"] or module
-        families = {name: each for name, each in self._families.items() if id(module) in each.ids}
-        if not families:
+        self._recorder.called(module)
+        names = self._members.get(id(module), ())
+        if not names:
             self._look_inside(module)
             self.stack.append(_Inside(around.module, around.calls))
             return
         active = {call.name: call for call in around.calls}
         calls = [
-            active.get(name) or Call(name, self._lines.site(family.ids), next(self._numbers))
-            for name, family in families.items()
+            active.get(name) or Call(name, self._lines.site(self._families[name].qualified), next(self._numbers))
+            for name in names
         ]
         for call in calls:
             self._recorder.ran[call.name] = call.site
         calls.sort(key=lambda call: call.number)
-        self.stack.append(_Inside(families[calls[0].name].qualified[id(module)], tuple(calls)))
+        self.stack.append(_Inside(self._families[calls[0].name].qualified[id(module)], tuple(calls)))
 
     def _look_inside(self, module: nn.Module) -> None:
         """Note of which audited modules this one is the parent."""
         if id(module) not in self._around:
             self._around[id(module)] = module
             inner = {id(each) for each in module.modules()}
-            for name, part in self._parts.items():
+            for name, part in self._recorder.weights.parts.items():
                 if id(part.module) in inner:
                     self._recorder.parents[name].add(id(module))
 
@@ -179,7 +188,7 @@ class Tracer(TorchFunctionMode):
             given, results = list(_tensors(arguments)), list(_tensors(result))
             if _name(function) == "__setitem__":  # which returns nothing, and changes its first argument
                 results = given[:1]
-            made = [each for each in results if not (_is_leaf(each) and (each.requires_grad or self._named(each)))]
+            made = [each for each in results if not (is_leaf(each) and (each.requires_grad or self._named(each)))]
             if made:
                 self._recorder.origins.derived(made, given)
                 numbers = any(isinstance(each, (int, float)) and each != 0 for each in arguments[0])
@@ -279,7 +288,7 @@ class Tracer(TorchFunctionMode):
     ) -> None:
         inside = self.stack[-1] if self.stack else _Inside()
         inputs = tuple({id(each): each for each in map(self._of, arguments) if each is not None}.values())
-        used = [each for each in arguments if _is_leaf(each) and self._named(each)]
+        used = [each for each in arguments if is_leaf(each) and self._named(each)]
         own = {id(each) for each in used}
         recorded = any(each.grad_fn is not None for each in made)
         if not (recorded or inputs or used):
@@ -339,13 +348,6 @@ class Tracer(TorchFunctionMode):
 
 def _bytes_behind(arguments: Sequence[Tensor]) -> int:
     return graphs.read(graphs.behind(graphs.edges_of(arguments))).bytes()
-
-
-def _is_leaf(tensor: Tensor) -> bool:
-    try:
-        return tensor.is_leaf
-    except RuntimeError:  # a view of a leaf made under no_grad and written to: PyTorch refuses to speak of its history
-        return True
 
 
 def _notes(node: Node) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
-from ddpg.gradient_flow.parts import Part, parts_of
+from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.records import Writes
 from ddpg.gradient_flow.tensors import LEAST_EVIDENCE, change, differ, has_values, is_blend, norm
 
@@ -30,18 +30,20 @@ class Weights:
     """The parameters, buffers and statistics of modules and tensors, while an audit is open.
 
     Args:
-        audited: by name.
+        parts: what is audited from the start.
         watched: names of those whose buffers are compared too.
         applied_by_hand: called with a parameter that the user's code has changed by itself, and the event's number.
 
     Attributes:
-        parts: what is audited.
+        parts: what is audited, by name.
+        shown: the names in `owners`; all of the parts', but for those that were found inside others.
         event: the number of the next pass or step.
-        owners: for each parameter, by its key, the modules that have it.
+        names: for each parameter, by its key, the parts that have it.
+        owners: likewise those that are shown.
         sizes: for each parameter, its shape.
         writes: for each parameter, its changes outside any step.
         asked: keys of the parameters that have required a gradient.
-        twins: of each parameter, those that were equal to it when the audit was opened.
+        twins: of each parameter, those that were equal to it when the audit was opened, or it was found.
         made_late: keys of the parameters that were not there then.
         resting: keys of the parameters of modules in evaluation mode; known after `refresh`, like what follows.
         moving: normalisation layers whose running statistics moved, by module.
@@ -50,11 +52,12 @@ class Weights:
 
     def __init__(
         self,
-        audited: Mapping[str, nn.Module | Tensor],
+        parts: Iterable[Part],
         watched: Iterable[str],
         applied_by_hand: Callable[[Tensor, int], None],
     ) -> None:
-        self.parts: dict[str, Part] = {name: parts_of(name, each) for name, each in audited.items()}
+        self.parts: dict[str, Part] = {part.name: part for part in parts}
+        self.shown: list[str] = list(self.parts)
         self.event = 0
         self.owners: dict[str, tuple[str, ...]] = {}
         self.sizes: dict[str, torch.Size] = {}
@@ -66,13 +69,14 @@ class Weights:
         self.moving: dict[str, list[str]] = {}
         self.changed_buffers: dict[str, list[str]] = {}
         self._watched = frozenset(watched)
+        self.names: dict[str, tuple[str, ...]] = {}
         self._applied_by_hand = applied_by_hand
         self._open = False
         self._numbers = itertools.count()
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the audited modules
         self._named: dict[int, Parameter] = {}
         self._named_for: list[tuple[str, str, int]] = []
-        self._keys: dict[int, tuple[str, Tensor]] = {}
+        self._keys: dict[int, tuple[str, TensorWeakRef]] = {}
         self._taken: dict[str, int] = defaultdict(int)
         self._weights: dict[str, Tensor] = {}
         self._versions: dict[int, int] = {}
@@ -82,11 +86,42 @@ class Weights:
 
     def open(self) -> None:
         """Note what there is."""
+        self.add([])
+
+    def add(self, parts: Iterable[Part]) -> None:
+        """Look at these too, from here on."""
+        if self._open:
+            self.observe()
+        for part in parts:
+            self._let_go(part.name)
+            self.parts[part.name] = part
+            if not part.inside and part.name not in self.shown:
+                self.shown.append(part.name)
+        self._open = False
         self.observe()
-        self.twins = _twins(self._weights)
-        self._statistics = {name: part.statistics() for name, part in self.parts.items()}
-        self._buffers = {name: self.parts[name].buffers() for name in self._watched}
+        for key, twins in _twins(self._weights).items():
+            self.twins.setdefault(key, set()).update(twins)
+        for name, part in self.parts.items():
+            if name not in self._statistics:
+                self._statistics[name] = part.statistics()
+            if name in self._watched and name not in self._buffers:
+                self._buffers[name] = part.buffers()
         self._open = True
+
+    def _let_go(self, name: str) -> None:
+        """A part is no more, and another has come in its place: its parameters are to go by the same names."""
+        if name in self.parts:
+            for kept in (self._weights, self._taken):
+                for key in [key for key in kept if key == name or key.startswith(f"{name}.")]:
+                    del kept[key]
+            self._statistics.pop(name, None)
+            self._buffers.pop(name, None)
+
+    def show(self, shown: Iterable[str]) -> None:
+        """Speak of these parts from here on."""
+        self.shown[:] = shown
+        own = {*self.shown}
+        self.owners = {key: tuple(each for each in names if each in own) for key, names in self.names.items()}
 
     def refresh(self) -> None:
         """Note what has changed since."""
@@ -116,8 +151,7 @@ class Weights:
         """Let go of every tensor and module."""
         self._open = False
         for part in self.parts.values():
-            part.module = part.tensor = None
-            part.unregistered = dict.fromkeys(part.unregistered)  # type: ignore[assignment]
+            part.get = lambda: None
         for kept in (self._weights, self._keys, self._aliases, self._named, self._named_for, self._versions):
             kept.clear()
         self._statistics, self._buffers = {}, {}
@@ -154,8 +188,8 @@ class Weights:
             for inner, tensor in part.parameters()
         ]
         for _, _, tensor in current:
-            if tensor.requires_grad and id(tensor) in self._keys:
-                self.asked.add(self._keys[id(tensor)][0])
+            if tensor.requires_grad and (key := self._known(tensor)) is not None:
+                self.asked.add(key)
         found_for = [(name, inner, id(tensor)) for name, inner, tensor in current]
         if found_for == self._named_for and len(self._named) == len({each for _, _, each in found_for}):
             return self._named
@@ -170,7 +204,8 @@ class Weights:
         if len(self._keys) > 2 * len(found) + _MOST_NAMES:  # those that were replaced long ago
             kept = list(self._keys.items())[-(len(found) + _MOST_NAMES) :]
             self._keys = {**dict(kept), **{id_: self._keys[id_] for id_ in found}}
-        self.owners |= {each.key: tuple(each.names) for each in found.values()}
+        self.names |= {each.key: tuple(each.names) for each in found.values()}
+        self.show(self.shown)
         self.sizes |= {each.key: each.tensor.shape for each in found.values()}
         self.asked |= {each.key for each in found.values() if each.tensor.requires_grad}
         return found
@@ -189,7 +224,7 @@ class Weights:
             parameter = memory.get(_memory(tensor))
             if parameter is not None and tensor.is_leaf and _memory(tensor) is not None:
                 self._aliases[id(parameter.tensor)] = tensor
-                self._keys[id(tensor)] = parameter.key, tensor
+                self._keys[id(tensor)] = parameter.key, TensorWeakRef(tensor)
                 self._named_for = []
         return self.named() if not self._named_for else named
 
@@ -201,22 +236,36 @@ class Weights:
         contents = {name: {each for each, names in self.owners.items() if name in names} for name in owners}
         return tuple(name for name in owners if not any(contents[other] < contents[name] for other in owners))
 
+    def large(self, parameter: Parameter) -> tuple[str, ...]:
+        """The modules that have a parameter, and their largest parts that do."""
+        names = [(name, self.parts[name].inside) for name in parameter.names]
+        return tuple(name for name, inside in names if "." not in name.removeprefix(f"{inside}.") or not inside)
+
     def kin(self, key: str) -> set[str]:
         """Keys of the parameters of the same part: of a module of its own, or a child of one that is named whole."""
-        modules, part = self.specific(key), ".".join(key.split(".")[:2])
+        modules = self.specific(key)
+        name = next((each for each in modules if key.startswith(f"{each}.")), "")
+        part = name + ".".join(key.removeprefix(name).split(".")[:2])
         return {other for other in self.owners if self.specific(other) == modules and other.startswith(part)}
 
     def _key(self, tensor: Tensor, qualified: str) -> str:
         """A parameter's first name; with a number behind it if another one has had that name."""
-        if id(tensor) not in self._keys:
-            taken = self._taken[qualified]
-            # One that is replaced again and again has one name in the end.
-            number = f" ({taken + 1})" if taken < _MOST_NAMES else " (later)"
-            self._keys[id(tensor)] = f"{qualified}{number if taken else ''}", tensor
-            self._taken[qualified] += 1
-            if self._open:
-                self.made_late.add(self._keys[id(tensor)][0])
-        return self._keys[id(tensor)][0]
+        known = self._known(tensor)
+        if known is not None:
+            return known
+        taken = self._taken[qualified]
+        # One that is replaced again and again has one name in the end.
+        number = f" ({taken + 1})" if taken < _MOST_NAMES else " (later)"
+        key = f"{qualified}{number if taken else ''}"
+        self._keys[id(tensor)] = key, TensorWeakRef(tensor)
+        self._taken[qualified] += 1
+        if self._open:
+            self.made_late.add(key)
+        return key
+
+    def _known(self, tensor: Tensor) -> str | None:
+        key, known = self._keys.get(id(tensor), ("", None))
+        return key if known is not None and known() is tensor else None
 
     def changes(self, named: Mapping[int, Parameter], measure: bool = True) -> dict[int, float]:
         """By how much each parameter differs from what it was at the last look, those that do; and look.

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from ddpg.gradient_flow.parts import parts_of
+from ddpg.gradient_flow.parts import part_of
 
 
 class Odd(nn.Module):
@@ -24,7 +24,7 @@ def names(part):
 
 
 def test_what_is_not_registered_is_a_part_all_the_same():
-    part = parts_of("odd", Odd())
+    part = part_of("odd", Odd())
     assert set(part.unregistered) == {"listed.0", "listed.1.deep", "tensor"}
     assert names(part) == [
         "known.weight",
@@ -44,15 +44,15 @@ def test_what_is_not_registered_is_a_part_all_the_same():
 
 def test_a_shared_submodule_has_all_of_its_names():
     inner = nn.Linear(1, 1)
-    assert names(parts_of("twice", nn.Sequential(inner, inner))) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert names(part_of("twice", nn.Sequential(inner, inner))) == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
 def test_a_tensor_and_a_scripted_module():
     tensor = torch.ones(1, requires_grad=True)
-    part = parts_of("alpha", tensor)
+    part = part_of("alpha", tensor)
     assert not part.is_module
     assert list(part.parameters()) == [("", tensor)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's, of scripting
         scripted = torch.jit.script(nn.Linear(1, 1))
-    assert names(parts_of("scripted", scripted)) == ["weight", "bias"]
+    assert names(part_of("scripted", scripted)) == ["weight", "bias"]

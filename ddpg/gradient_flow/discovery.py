@@ -1,0 +1,329 @@
+"""Which modules running code has, and what it calls them: found in the variables of the functions that are running."""
+
+import gc
+import inspect
+import re
+import sys
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType, ModuleType
+from typing import Any
+from weakref import WeakSet
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ddpg.gradient_flow.parts import Part, part_of
+from ddpg.gradient_flow.places import Place, own_code, place_of, user_frames
+from ddpg.gradient_flow.tensors import is_leaf
+
+_MOST_OBJECTS = 20_000
+_MOST_ITEMS = 200
+_DEEPEST = 5
+_MOST_PARTS = 64  # of one module, those that are followed by themselves
+_MOST_FOUND = 300
+_MOST_SEARCHES = 20
+
+
+@dataclass
+class _Found:
+    """A module or tensor, by the shortest way to it."""
+
+    each: nn.Module | Tensor
+    path: tuple[str, ...]
+    where: str
+    namespace: int  # what it is a variable or an attribute of
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """The end of the path, as far as it says anything."""
+        start = next((at for at in range(len(self.path) - 1, 0, -1) if not self.path[at].isdigit()), 0)
+        return self.path[start:]
+
+
+class Discovery:
+    """Finds what code trains and calls.
+
+    Args:
+        paths: if given, where the user's code has those to look at, by name; nothing else is looked at.
+    """
+
+    def __init__(self, paths: Mapping[str, str] | None = None) -> None:
+        self.paths = dict(paths or {})
+        self.left_out = 0
+        self._chosen = bool(paths)
+        self._known: WeakSet[nn.Module] = WeakSet()
+        self._tensors = WeakTensorKeyDictionary()  # those that were looked for; and whether a part has them
+        self._searches = 0
+        self._parts: dict[str, Part] = {}
+
+    def knows(self, module: nn.Module) -> bool:
+        """Whether it has been looked for already."""
+        return module in self._known
+
+    def around(self, module: nn.Module) -> list[Part]:
+        """What is new with a module that is called: the largest one that it is a part of, with its parts."""
+        if module in self._known or _under_construction():
+            return []
+        self._known.add(module)
+        if next(iter(part_of("", module).parameters()), None) is None:
+            return []
+        return self._new([module])
+
+    def of(self, tensors: Iterable[Tensor]) -> list[Part]:
+        """What is new with tensors that an optimizer holds or a gradient reaches: their modules, or themselves."""
+        unknown = [each for each in tensors if each not in self._tensors]
+        if not unknown or _under_construction():
+            return []
+        for each in unknown:
+            self._tensors[each] = False
+        later = {id(tensor) for part in self._parts.values() for _, tensor in part.parameters()}
+        return self._new([each for each in unknown if id(each) not in later])
+
+    def _new(self, wanted: Collection[nn.Module | Tensor]) -> list[Part]:
+        found = _look()
+        if self._chosen:
+            return [
+                self._remember(part_of(name, each.each, keep=False, where=each.where))
+                for name, path in list(self.paths.items())
+                for each in found.values()
+                if ".".join(each.path) == path and self.paths.pop(name)
+            ]
+        new: list[Part] = []
+        for each in wanted:
+            top = _containing(each, found)
+            if top is None and self._searches < _MOST_SEARCHES:
+                self._searches += 1
+                somewhere = _unreachable(each)
+                top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0)
+            new += self._cover(top, found) if top is not None else []
+        return new
+
+    def _cover(self, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
+        """The module with its parts; those that had a name of their own before it was made of them by that."""
+        new: list[Part] = []
+        if isinstance(top.each, nn.Module):
+            inner = {id(each) for each in top.each.modules()}
+            for each in found.values():
+                if each is top:
+                    break
+                if id(each.each) in inner and each.namespace == top.namespace and isinstance(each.each, nn.Module):
+                    new += self._cover(each, found)
+        return new + self._add(top.each, self._name(top, found), top.where)
+
+    def _add(self, each: nn.Module | Tensor, name: str, where: str, inside: str = "") -> list[Part]:
+        """The module with its parts, or what of it is not looked at yet."""
+        if isinstance(each, Tensor):
+            if self._has(each):
+                return []
+            self._tensors[each] = True
+            return [self._remember(part_of(self._free(name), each, False, inside, where))]
+        while "_orig_mod" in each._modules:  # what torch.compile wraps
+            each = each._modules["_orig_mod"] or each
+        own = part_of(name, each, keep=False, inside=inside, where=where)
+        tensors = [tensor for _, tensor in own.parameters()]
+        seen = sum(map(self._has, tensors))
+        self._known.update(module for _, module in own.modules())
+        if seen and not inside:  # its parts, by their own names
+            new = []
+            if seen < len(tensors):
+                for path, child in _children(each):
+                    new += self._add(child, f"{name}.{path}", where)
+            return new
+        if not tensors or len(self._parts) >= _MOST_FOUND:
+            self.left_out += bool(tensors)
+            return []
+        own.name = self._free(name) if not inside else name
+        return [self._remember(own), *self._nested(own)]
+
+    def _nested(self, root: Part) -> list[Part]:
+        """The parts of a module, the largest first, as far as is worth following them one by one."""
+        nested: list[Part] = []
+        queue: deque[tuple[str, nn.Module | Tensor]] = deque([(root.name, root.module)] if root.module else [])
+        while queue:
+            name, each = queue.popleft()
+            children = list(_children(each)) if isinstance(each, nn.Module) else []
+            if len(nested) + len(children) > _MOST_PARTS:
+                break
+            for path, child in children:
+                inner = part_of(f"{name}.{path}", child, keep=False, inside=root.name)
+                if any(True for _ in inner.parameters()):
+                    nested.append(self._remember(inner))
+                    queue.append((inner.name, child))
+        for _, tensor in root.parameters():
+            self._tensors[tensor] = True
+        return nested
+
+    def _has(self, tensor: Tensor) -> bool:
+        """Whether a part has it."""
+        return self._tensors.get(tensor) is True
+
+    def _remember(self, part: Part) -> Part:
+        self._parts[part.name] = part
+        return part
+
+    def _name(self, top: _Found, found: Mapping[int, _Found]) -> str:
+        """The last word of its path; with more before it, if something else ends in the same."""
+        length = len(top.name)
+        others = [each.path for each in found.values() if each.each is not top.each]
+        while length < len(top.path) and any(path[-length:] == top.path[-length:] for path in others):
+            length += 1
+        path = top.path[-length:]
+        return _snake(type(top.each).__name__) if path == ("self",) else ".".join(path)
+
+    def _free(self, name: str) -> str:
+        """The name, or one like it that nothing has that still exists."""
+        number, free = 1, name
+        while free in self._parts and self._parts[free].get() is not None:
+            number += 1
+            free = f"{name} ({number})"
+        for each in [each for each, part in self._parts.items() if free in (each, part.inside)]:
+            del self._parts[each]
+        return free
+
+
+def _look() -> dict[int, _Found]:
+    """The modules and tensors that can be reached from the variables of running functions, by id.
+
+    Of the user's own functions first, the outermost first; of each the variables as they were made.
+    """
+    frames = list(user_frames())
+    found: dict[int, _Found] = {}
+    seen: set[int] = set()
+    for frame in sorted(reversed(frames), key=lambda each: not own_code(each.f_code.co_filename)):
+        place = place_of(frame)
+        if own_code(place.file):
+            _reach(frame.f_globals, id(frame.f_globals), _of_module(frame), found, seen)
+        if frame.f_locals is not frame.f_globals:
+            where = f"variable of {place.function}, {_line(frame.f_code)}"
+            _reach(local_variables(frame), id(frame), where, found, seen)
+    return found
+
+
+def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict[int, _Found], seen: set[int]) -> None:
+    queue: deque[tuple[tuple[str, ...], Any, str, int]] = deque(
+        ((name,), each, where, namespace) for name, each in list(variables.items()) if not name.startswith("__")
+    )
+    while queue and len(seen) < _MOST_OBJECTS:
+        path, each, where, namespace = queue.popleft()
+        kind = type(each)
+        if id(each) in seen or kind in _PLAIN:
+            continue
+        if issubclass(kind, nn.Module) or (issubclass(kind, Tensor) and each.requires_grad and is_leaf(each)):
+            seen.add(id(each))
+            found[id(each)] = _Found(each, path, where, namespace)
+            continue
+        if len(path) > _DEEPEST or issubclass(kind, (type, Optimizer, Tensor)):
+            continue
+        seen.add(id(each))
+        if issubclass(kind, ModuleType) and not (len(path) == 1 and own_code(getattr(each, "__file__", None) or "<")):
+            continue
+        for name, inner in _items(each):
+            queue.append(((*path, name), inner, where if issubclass(kind, _HOLDERS) else _of_object(each), id(each)))
+
+
+_PLAIN = {int, float, str, bytes, bool, type(None), complex}
+_HOLDERS = (dict, list, tuple)
+
+
+def _items(each: Any) -> Iterator[tuple[str, Any]]:
+    """What an object has, without running any code of its own."""
+    if issubclass(type(each), dict):
+        if len(each) <= _MOST_ITEMS:
+            yield from ((str(key), value) for key, value in list(dict.items(each)) if isinstance(key, (str, int)))
+    elif issubclass(type(each), (list, tuple)):
+        if len(each) <= _MOST_ITEMS:
+            names = getattr(type(each), "_fields", None) or map(str, range(len(each)))
+            yield from zip(names, list(each), strict=False)
+    else:
+        try:
+            attributes = object.__getattribute__(each, "__dict__")
+        except AttributeError:
+            return
+        # Those that are meant for others first.
+        for name in sorted(map(str, attributes), key=lambda name: name.startswith("_")):
+            if not name.startswith("__") and name in attributes:
+                yield name, attributes[name]
+
+
+def _containing(each: nn.Module | Tensor, found: Mapping[int, _Found]) -> _Found | None:
+    """Of what was found the largest module that it is a part of; itself, if there is none."""
+    around = [one for one in found.values() if isinstance(one.each, nn.Module) and _has(one.each, each)]
+    contents = [{id(inner) for inner in one.each.modules()} for one in around if isinstance(one.each, nn.Module)]
+    largest = (one for one, own in zip(around, contents, strict=True) if not any(own < other for other in contents))
+    return next(largest, found.get(id(each)))
+
+
+def _has(module: nn.Module, wanted: nn.Module | Tensor) -> bool:
+    part = part_of("", module)
+    if isinstance(wanted, Tensor):
+        return any(each is wanted for _, each in part.parameters())
+    return any(each is wanted for _, each in part.modules())
+
+
+def _unreachable(each: nn.Module | Tensor) -> nn.Module | Tensor:
+    """The largest module that something is a part of, where no variable leads to it; itself, if it is in none."""
+    kinds = {nn.Module}.union(subclasses(nn.Module))
+    everything: list[Any] = gc.get_objects()
+    around = [one for one in everything if type(one) in kinds and "_modules" in vars(one) and _has(one, each)]
+    return max(around, key=lambda one: sum(1 for _ in one.modules()), default=each)
+
+
+def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | Tensor]]:
+    """A module's parts, and its own parameters."""
+    yield from ((name, each) for name, each in module._modules.items() if each is not None)
+    yield from ((name, each) for name, each in module._parameters.items() if each is not None)
+    part = part_of("", module, keep=False)
+    yield from ((path, each) for path, get in part.unregistered.items() if (each := get()) is not None)
+
+
+def _under_construction() -> bool:
+    """Whether a module is being made: what it is going to be a part of, and be called, shows later."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "__init__" and isinstance(local_variables(frame).get("self"), nn.Module):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def local_variables(frame: FrameType) -> dict[str, Any]:
+    """A running function's variables, of which nothing is kept alive."""
+    if sys.version_info >= (3, 13):
+        return dict(frame.f_locals)
+    variables = frame.f_locals
+    copied = dict(variables)
+    # Before Python 3.13 the frame keeps what it has handed out; it need not, unless the user's code has asked for it too.
+    if frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(variables) <= 3:
+        variables.clear()
+    return copied
+
+
+def subclasses(kind: type) -> Iterator[type]:
+    """All that are derived from a class."""
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def _of_module(frame: FrameType) -> str:
+    return f"variable of {Place(place_of(frame).file, 0, '')}".removesuffix(":0")
+
+
+def _of_object(each: object) -> str:
+    kind = type(each)
+    if issubclass(kind, ModuleType):
+        return f"variable of {getattr(each, '__name__', 'a module')}"
+    code = getattr(inspect.getattr_static(kind, "__init__", None), "__code__", None)
+    name = kind.__qualname__ if kind.__module__ == "__main__" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"attribute of {name}" + (f", {_line(code)}" if code is not None and own_code(code.co_filename) else "")
+
+
+def _line(code: Any) -> str:
+    return str(Place(code.co_filename, code.co_firstlineno, ""))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().strip("_")

@@ -1,0 +1,57 @@
+"""At which level found modules are shown: whole, or by their parts where those play parts of their own."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ddpg.gradient_flow.recorder import Recorder
+
+_MOST_SIDE_BY_SIDE = 8
+
+
+def levels(record: "Recorder") -> list[str]:
+    """Names for all parameters: each the largest part whose parameters fared alike.
+
+    That is: the same optimizers hold them, and the same losses reach them. Of many parts of one module only those are
+    named that differ from the most of it.
+    """
+    fates: dict[str, object] = _fates(record)
+    parts = record.weights.parts
+    keys: dict[str, set[str]] = defaultdict(set)
+    for key, names in record.weights.names.items():
+        for name in names:
+            keys[name].add(key)
+
+    def children(name: str) -> list[str]:
+        root = parts[name].inside or name
+        inner = [each for each, part in parts.items() if part.inside == root and each.startswith(f"{name}.")]
+        return [each for each in inner if not any(each.startswith(f"{other}.") for other in inner)]
+
+    def shown(name: str) -> list[str]:
+        inner = children(name)
+        if len({fates[key] for key in keys[name]}) < 2 or not inner:
+            return [name]
+        if len(inner) <= _MOST_SIDE_BY_SIDE:
+            return [each for child in inner for each in shown(child)]
+        counted: dict[object, int] = defaultdict(int)
+        for key in keys[name]:
+            counted[fates[key]] += 1
+        usual = max(counted, key=lambda fate: counted[fate])
+        return [name, *(child for child in inner if all(fates[key] != usual for key in keys[child]))]
+
+    return [each for name, part in parts.items() if not part.inside and keys[name] for each in shown(name)]
+
+
+def _fates(record: "Recorder") -> dict[str, object]:
+    """What became of each parameter, as far as it tells one part from another."""
+    holders: dict[str, set[int]] = defaultdict(set)
+    for stepping in record.steppings.values():
+        for key in stepping.held:
+            holders[key].add(stepping.number)
+    reached: dict[str, set[str]] = defaultdict(set)
+    for loss in record.losses.values():
+        place = str(loss.place)
+        for key, use in loss.uses.items():
+            if use.passes:
+                reached[key].add(place)
+    return {key: (frozenset(holders[key]), frozenset(reached[key])) for key in record.weights.names}
