@@ -25,6 +25,7 @@ _DEEPEST = 5
 _MOST_PARTS = 64  # of one module, those that are followed by themselves
 _MOST_FOUND = 300
 _MOST_SEARCHES = 20
+_ONLY_HELD = " "
 
 
 @dataclass
@@ -35,6 +36,7 @@ class _Found:
     path: tuple[str, ...]
     where: str
     namespace: int  # what it is a variable or an attribute of
+    rank: int
 
     @property
     def name(self) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ class Discovery:
         self.left_out = 0
         self._chosen = bool(paths)
         self._known: WeakSet[nn.Module] = WeakSet()
-        self._tensors = WeakTensorKeyDictionary()  # those that were looked for; and whether a part has them
+        self._tensors = WeakTensorKeyDictionary()  # those that were looked for; the name of the part that has one
         self._searches = 0
         self._parts: dict[str, Part] = {}
 
@@ -70,23 +72,28 @@ class Discovery:
         self._known.add(module)
         if next(iter(part_of("", module).parameters()), None) is None:
             return []
-        return self._new([module])
+        return self._new([module], True)
 
-    def of(self, tensors: Iterable[Tensor]) -> list[Part]:
-        """What is new with tensors that an optimizer holds or a gradient reaches: their modules, or themselves."""
-        unknown = [each for each in tensors if each not in self._tensors]
+    def of(self, tensors: Iterable[Tensor], reached: bool = False) -> list[Part]:
+        """What is new with tensors that an optimizer holds, or a gradient has `reached`: their modules, or themselves.
+
+        What an optimizer holds and nothing else knows of may be left over from a module that is no more.
+        """
+        unknown = [
+            each for each in tensors if each not in self._tensors or (reached and self._tensors[each] == _ONLY_HELD)
+        ]
         if not unknown or _under_construction():
             return []
         for each in unknown:
-            self._tensors[each] = False
+            self._tensors[each] = "" if reached else _ONLY_HELD
         later = {id(tensor) for part in self._parts.values() for _, tensor in part.parameters()}
-        return self._new([each for each in unknown if id(each) not in later])
+        return self._new([each for each in unknown if id(each) not in later], reached)
 
-    def _new(self, wanted: Collection[nn.Module | Tensor]) -> list[Part]:
-        found = _look()
+    def _new(self, wanted: Collection[nn.Module | Tensor], alone: bool) -> list[Part]:
+        found = _look() if self.paths or not self._chosen else {}
         if self._chosen:
             return [
-                self._remember(part_of(name, each.each, keep=False, where=each.where))
+                self._remember(part_of(name, each.each, keep=False), each)
                 for name, path in list(self.paths.items())
                 for each in found.values()
                 if ".".join(each.path) == path and self.paths.pop(name)
@@ -97,7 +104,8 @@ class Discovery:
             if top is None and self._searches < _MOST_SEARCHES:
                 self._searches += 1
                 somewhere = _unreachable(each)
-                top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0)
+                if somewhere is not each or alone:
+                    top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0, len(found))
             new += self._cover(top, found) if top is not None else []
         return new
 
@@ -111,34 +119,31 @@ class Discovery:
                     break
                 if id(each.each) in inner and each.namespace == top.namespace and isinstance(each.each, nn.Module):
                     new += self._cover(each, found)
-        return new + self._add(top.each, self._name(top, found), top.where)
+        return new + self._add(top.each, self._name(top, found), top)
 
-    def _add(self, each: nn.Module | Tensor, name: str, where: str, inside: str = "") -> list[Part]:
+    def _add(self, each: nn.Module | Tensor, name: str, top: _Found) -> list[Part]:
         """The module with its parts, or what of it is not looked at yet."""
         if isinstance(each, Tensor):
             if self._has(each):
                 return []
-            self._tensors[each] = True
-            return [self._remember(part_of(self._free(name), each, False, inside, where))]
+            self._tensors[each] = name = self._free(name)
+            return [self._remember(part_of(name, each, keep=False), top)]
         while "_orig_mod" in each._modules:  # what torch.compile wraps
             each = each._modules["_orig_mod"] or each
-        own = part_of(name, each, keep=False, inside=inside, where=where)
+        own = part_of(name, each, keep=False)
         tensors = [tensor for _, tensor in own.parameters()]
         seen = sum(map(self._has, tensors))
         self._known.update(module for _, module in own.modules())
-        if seen and not inside:  # its parts, by their own names
-            new = []
-            if seen < len(tensors):
-                for path, child in _children(each):
-                    new += self._add(child, f"{name}.{path}", where)
-            return new
+        if seen:  # what else it has, by the names of its parts
+            children = _children(each) if seen < len(tensors) else ()
+            return [part for path, child in children for part in self._add(child, f"{name}.{path}", top)]
         if not tensors or len(self._parts) >= _MOST_FOUND:
             self.left_out += bool(tensors)
             return []
-        own.name = self._free(name) if not inside else name
-        return [self._remember(own), *self._nested(own)]
+        own.name = self._free(name)
+        return [self._remember(own, top), *self._nested(own, top)]
 
-    def _nested(self, root: Part) -> list[Part]:
+    def _nested(self, root: Part, top: _Found) -> list[Part]:
         """The parts of a module, the largest first, as far as is worth following them one by one."""
         nested: list[Part] = []
         queue: deque[tuple[str, nn.Module | Tensor]] = deque([(root.name, root.module)] if root.module else [])
@@ -148,19 +153,22 @@ class Discovery:
             if len(nested) + len(children) > _MOST_PARTS:
                 break
             for path, child in children:
-                inner = part_of(f"{name}.{path}", child, keep=False, inside=root.name)
+                inner = part_of(f"{name}.{path}", child, keep=False)
+                inner.inside = root.name
                 if any(True for _ in inner.parameters()):
-                    nested.append(self._remember(inner))
+                    nested.append(self._remember(inner, top))
                     queue.append((inner.name, child))
         for _, tensor in root.parameters():
-            self._tensors[tensor] = True
+            self._tensors[tensor] = root.name
         return nested
 
     def _has(self, tensor: Tensor) -> bool:
-        """Whether a part has it."""
-        return self._tensors.get(tensor) is True
+        """Whether a part has it, one that still exists."""
+        name = self._tensors.get(tensor)
+        return name in self._parts and self._parts[name].get() is not None
 
-    def _remember(self, part: Part) -> Part:
+    def _remember(self, part: Part, top: _Found) -> Part:
+        part.where, part.rank = top.where, top.rank
         self._parts[part.name] = part
         return part
 
@@ -213,7 +221,7 @@ def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict
             continue
         if issubclass(kind, nn.Module) or (issubclass(kind, Tensor) and each.requires_grad and is_leaf(each)):
             seen.add(id(each))
-            found[id(each)] = _Found(each, path, where, namespace)
+            found[id(each)] = _Found(each, path, where, namespace, len(found))
             continue
         if len(path) > _DEEPEST or issubclass(kind, (type, Optimizer, Tensor)):
             continue
@@ -303,6 +311,7 @@ def local_variables(frame: FrameType) -> dict[str, Any]:
 
 def subclasses(kind: type) -> Iterator[type]:
     """All that are derived from a class."""
+    each: type
     for each in kind.__subclasses__():
         yield each
         yield from subclasses(each)

@@ -253,7 +253,10 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                 continue
             sudden, plain = stepping.drifts[name, True], stepping.drifts[name, False]
             if sudden + plain:
-                certain = plain > 1 or plain == stepping.steps
+                certain = plain == stepping.steps
+                if record.weights.parts[name].inside and not certain:
+                    continue  # a part may rightly have none for a while, as one of two factors that starts at 0
+                certain = certain or plain > 1
                 yield Case(
                     "drift",
                     "fault" if certain else "hint",
@@ -340,7 +343,8 @@ def _statistics(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
     still = {
         key for key in record.weights.owners if key not in record.weights.asked | touched | record.weights.writes.keys()
     }
-    for name, paths in record.weights.moving.items():
+    for name in record.names:
+        paths = record.weights.moving.get(name, ())
         own = {key for key, owners in record.weights.owners.items() if name in owners}
         parts = dict.fromkeys(
             part

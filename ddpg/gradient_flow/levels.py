@@ -39,7 +39,8 @@ def levels(record: "Recorder") -> list[str]:
         usual = max(counted, key=lambda fate: counted[fate])
         return [name, *(child for child in inner if all(fates[key] != usual for key in keys[child]))]
 
-    return [each for name, part in parts.items() if not part.inside and keys[name] for each in shown(name)]
+    roots = [name for name, part in parts.items() if not part.inside and keys[name]]
+    return [each for name in sorted(roots, key=lambda name: parts[name].rank) for each in shown(name)]
 
 
 def _fates(record: "Recorder") -> dict[str, object]:

@@ -10,10 +10,10 @@ from ddpg.gradient_flow.records import listed
 def notes(record: Recorder) -> Iterator[str]:
     """One sentence or two each."""
     stepped = bool(record.steppings)
-    for name in record.names:
+    for name in dict.fromkeys(record.weights.parts[name].inside or name for name in record.names):
         part = record.weights.parts[name]
         hidden = list(part.unregistered)
-        own = [key for key, owners in record.weights.owners.items() if name in owners]
+        own = [key for key, names in record.weights.names.items() if name in names]
         if hidden:
             registered = len(own) > len(
                 [key for key in own if any(key.startswith(f"{name}.{path}") for path in hidden)]

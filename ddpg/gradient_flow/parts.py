@@ -23,6 +23,7 @@ class Part:
             gradient.
         inside: the part of which it is one of the parts, if it was found there.
         where: where the user's code has it, in words; empty if the user has named it.
+        rank: its place among what was found.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Part:
     unregistered: dict[str, Callable[[], nn.Module | Tensor | None]] = field(default_factory=dict)
     inside: str = ""
     where: str = ""
+    rank: int = 0
 
     @property
     def module(self) -> nn.Module | None:
@@ -78,11 +80,11 @@ class Part:
         }
 
 
-def part_of(name: str, each: nn.Module | Tensor, keep: bool = True, inside: str = "", where: str = "") -> Part:
+def part_of(name: str, each: nn.Module | Tensor, keep: bool = True) -> Part:
     """What is audited under a name; kept alive, or not."""
     if isinstance(each, Tensor):
-        return Part(name, (lambda: each) if keep else TensorWeakRef(each), False, {}, inside, where)
-    part = Part(name, (lambda: each) if keep else ref(each), True, {}, inside, where)
+        return Part(name, (lambda: each) if keep else TensorWeakRef(each), False)
+    part = Part(name, (lambda: each) if keep else ref(each))
     if not isinstance(each, torch.jit.ScriptModule):
         known = {id(module) for module in each.modules()} | {id(tensor) for tensor in each.parameters()}
         for path, module in each.named_modules():

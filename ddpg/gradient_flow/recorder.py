@@ -174,9 +174,9 @@ class Recorder:
             with aside():
                 self._look_at(self.discovery.around(module))
 
-    def _find(self, tensors: Iterable[Tensor]) -> None:
+    def _find(self, tensors: Iterable[Tensor], reached: bool = False) -> None:
         if self.discovery is not None:
-            self._look_at(self.discovery.of(tensors))
+            self._look_at(self.discovery.of(tensors, reached))
 
     def _look_at(self, parts: Sequence[Part]) -> None:
         if parts:
@@ -208,7 +208,7 @@ class Recorder:
     ) -> Pass:
         """A backward pass begins."""
         with aside():
-            self._find(leaves_behind(outputs))
+            self._find(leaves_behind(outputs), reached=True)
             if self._stepped:
                 self._reached, self._stepped = set(), False
             return Pass(self, outputs, inputs, accumulate)

@@ -137,7 +137,8 @@ def _evidence(record: Recorder, modules: tuple[str, ...], keys: Collection[str])
             "An optimizer holds as many parameters of the same shapes that no audited module has and no pass reaches: "
             "it was made before this part was made, replaced or loaded."
         )
-    hidden = {f"{name}.{path}" for name in modules for path in record.weights.parts[name].unregistered}
+    whole = {record.weights.parts[name].inside or name for name in modules}
+    hidden = {f"{name}.{path}" for name in whole for path in record.weights.parts[name].unregistered}
     if all(any(key.startswith(f"{path}.") or key == path for path in hidden) for key in keys):
         return (
             "It lies in a plain attribute, a list or a dict, so parameters() does not have it: nn.ModuleList registers."
@@ -147,13 +148,16 @@ def _evidence(record: Recorder, modules: tuple[str, ...], keys: Collection[str])
     family = {
         name
         for name in record.names
-        if name in modules or any(not record.parents[name].isdisjoint(record.parents[each]) for each in modules)
+        if name in modules
+        or (record.weights.parts[name].inside or name) in whole
+        or any(not record.parents[name].isdisjoint(record.parents[each]) for each in modules)
     }
     parts = {key for key, owners in record.weights.owners.items() if not family.isdisjoint(owners)}
     beside = {key: None for key in record.weights.owners if key in parts and key in record.held}
-    tensors = len(beside) / max(len(beside) + len(keys), 1)
+    loose = {*keys, *(key for key in parts if key in record.weights.asked and key not in record.held | copies(record))}
+    tensors = len(beside) / max(len(beside) + len(loose), 1)
     numbers = sum(record.weights.sizes[key].numel() for key in beside)
-    share = numbers / max(numbers + sum(record.weights.sizes[key].numel() for key in keys), 1)
+    share = numbers / max(numbers + sum(record.weights.sizes[key].numel() for key in loose), 1)
     if beside and max(tensors, share) > 0.5:
         return (
             f"Other parts of the same module are held: {listed((key.rpartition('.')[0] or key for key in beside), 3)}."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
@@ -89,15 +89,19 @@ class Weights:
         self.add([])
 
     def add(self, parts: Iterable[Part]) -> None:
-        """Look at these too, from here on."""
+        """Look at these too, from here on; what a part of the same name has more than it had was made late."""
         if self._open:
             self.observe()
+        grown = False
         for part in parts:
-            self._let_go(part.name)
+            if any(self._known(tensor) for _, tensor in part.parameters()):
+                grown = part.name in self.parts or grown
+            else:
+                self._let_go(part.name)
             self.parts[part.name] = part
             if not part.inside and part.name not in self.shown:
                 self.shown.append(part.name)
-        self._open = False
+        self._open = self._open and grown
         self.observe()
         for key, twins in _twins(self._weights).items():
             self.twins.setdefault(key, set()).update(twins)
