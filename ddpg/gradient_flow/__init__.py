@@ -36,8 +36,22 @@ tracked_target: a loss's graph, or one that a detach cut off from it, leads to p
     holds and that nobody trains by hand.
 """
 
-from ddpg.gradient_flow.flow import GradientFlow
-from ddpg.gradient_flow.places import Place
-from ddpg.gradient_flow.records import Backward, Crossing, Finding, Step
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Backward", "Crossing", "Finding", "GradientFlow", "Place", "Step"]
+if TYPE_CHECKING:
+    from ddpg.gradient_flow.flow import GradientFlow
+    from ddpg.gradient_flow.magic import load_ipython_extension
+    from ddpg.gradient_flow.places import Place
+    from ddpg.gradient_flow.records import Backward, Crossing, Finding, Step
+
+__all__ = ["Backward", "Crossing", "Finding", "GradientFlow", "Place", "Step", "load_ipython_extension"]
+
+_MODULES = {"GradientFlow": "flow", "load_ipython_extension": "magic", "Place": "places"}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: the command must not load PyTorch before the script that it runs does.
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'records')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

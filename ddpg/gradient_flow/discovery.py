@@ -198,9 +198,10 @@ def _look() -> dict[int, _Found]:
     Of the user's own functions first, the outermost first; of each the variables as they were made.
     """
     frames = list(user_frames())
+    frames.reverse()
     found: dict[int, _Found] = {}
     seen: set[int] = set()
-    for frame in sorted(reversed(frames), key=lambda each: not own_code(each.f_code.co_filename)):
+    for frame in sorted(frames, key=lambda each: not own_code(each.f_code.co_filename)):
         place = place_of(frame)
         if own_code(place.file):
             _reach(frame.f_globals, id(frame.f_globals), _of_module(frame), found, seen)
@@ -303,7 +304,7 @@ def local_variables(frame: FrameType) -> dict[str, Any]:
         return dict(frame.f_locals)
     variables = frame.f_locals
     copied = dict(variables)
-    # Before Python 3.13 the frame keeps what it has handed out; it need not, unless the user's code has asked for it too.
+    # Before Python 3.13 the frame keeps what it has handed out; it need not, unless the user's code has it too.
     if frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(variables) <= 3:
         variables.clear()
     return copied

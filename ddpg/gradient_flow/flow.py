@@ -38,6 +38,7 @@ class GradientFlow:
         shared: names of those that several losses, or optimizers, are meant to train.
         frozen: names of those that are not to change: a weight, a row or a buffer that does is a drift.
         least_cost: the share of a pass below which waste and tracked targets are left out.
+        paths: where the running code has what is to be looked at, by name: {"actor": "agent.actor"}.
         named: the modules to look at, and tensors that require a gradient, by name; they may share parameters, or
             contain each other. Without any, what optimizers hold and what is called is found in the variables of the
             running code and named as there; a module is shown by its parts where these fare differently.
@@ -56,6 +57,7 @@ class GradientFlow:
         shared: str | Collection[str] = (),
         frozen: str | Collection[str] = (),
         least_cost: float = 0.01,
+        paths: Mapping[str, str] | None = None,
         **named: nn.Module | Tensor,
     ) -> None:
         if audited is not None and not isinstance(audited, (Mapping, nn.ModuleDict)):
@@ -77,7 +79,7 @@ class GradientFlow:
             raise ValueError(f"least_cost={least_cost}: a share of a pass, from 0 to 1.")
         self._settings = Settings(_set(shared), _set(frozen), least_cost)
         parts = [part_of(name, each) for name, each in everything.items()]
-        discovery = None if everything else Discovery()
+        discovery = None if everything else Discovery(paths)
         if audited is not None and not everything:
             raise TypeError("there is nothing to look at: name one module or more, or none, GradientFlow().")
         self._record = Recorder(parts, trace, self._settings.frozen, discovery)

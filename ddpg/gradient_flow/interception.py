@@ -7,6 +7,7 @@ modules, and steps left out by `GradScaler.step`; every call of a module, which 
 """
 
 import inspect
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -52,6 +53,7 @@ class Audit(Protocol):
     def cleared(self, tensors: Iterable[Tensor]) -> None: ...
     def left_out(self, optimizer: Optimizer) -> None: ...
     def ran_elsewhere(self, thread: str) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class Caller(Protocol):
@@ -145,10 +147,21 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
     return _disable_dynamo(function)
 
 
+def _forget() -> None:
+    """In a child process nothing is recorded."""
+    for audit in _thread.audits:
+        audit.abandon()
+    _thread.audits, _thread.callers, _thread.passes = (), (), ()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def _elsewhere() -> None:
     """Something of the user's has run in a thread that no audit was opened in."""
     if not _thread.audits and call_stack() != (NOWHERE,):  # PyTorch's own threads run parts of passes
-        for audit in _audits:
+        for audit in list(_audits):
             audit.ran_elsewhere(threading.current_thread().name)
 
 
@@ -158,9 +171,9 @@ def _install() -> None:
 
     @uncompiled
     def watched_run_backward(outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        _elsewhere()
         tensors = [each for each in (*outputs, *args[0]) if isinstance(each, Tensor)]
         if not _thread.audits or compiling() or not all(map(has_values, tensors)):
-            _elsewhere()
             return run_backward(outputs, *args, **kwargs)
         inputs = args[3] or ()
         around = _thread.passes
@@ -178,7 +191,7 @@ def _install() -> None:
             _thread.passes = around
             for _, each in opened:
                 each.close()
-        for audit in new:
+        for audit, _ in opened:
             audit.settled()
         return result
 
@@ -192,8 +205,10 @@ def _install() -> None:
 
     @uncompiled
     def after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for audit in () if compiling() else _thread.audits:
+        audits = () if compiling() else _thread.audits
+        for audit in audits:
             audit.after_step(optimizer)
+        for audit in audits:
             audit.settled()
 
     def watched_init(init: Callable[..., None]) -> Any:

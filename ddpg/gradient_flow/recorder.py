@@ -142,6 +142,12 @@ class Recorder:
         self.structures.clear()
         self.origins = Origins(self._dropped)
 
+    def abandon(self) -> None:
+        """Record no more, and leave it at that: this is another process."""
+        if self.tracer is not None:
+            self.tracer.close()
+        self._open = False
+
     def refresh(self) -> None:
         """Note what has happened since the latest pass or step; once closed, there is nothing more."""
         if self._open:

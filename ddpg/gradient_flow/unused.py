@@ -148,8 +148,7 @@ def _evidence(record: Recorder, modules: tuple[str, ...], keys: Collection[str])
     family = {
         name
         for name in record.names
-        if name in modules
-        or (record.weights.parts[name].inside or name) in whole
+        if (record.weights.parts[name].inside or name) in whole
         or any(not record.parents[name].isdisjoint(record.parents[each]) for each in modules)
     }
     parts = {key for key, owners in record.weights.owners.items() if not family.isdisjoint(owners)}

@@ -1,0 +1,245 @@
+"""The command `gradient-flow`: runs a script as `python` does, and audits its training.
+
+Nothing here loads PyTorch: that is left to the script, which may set its environment before.
+"""
+
+import argparse
+import builtins
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType, ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from ddpg.gradient_flow.conductor import Conductor
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_WRAPPERS = ("_compile.py", "eval_frame.py", "external_utils.py")  # what PyTorch puts around what it must not compile
+_KINDS = (
+    "leak", "stale_gradient", "dead_link", "drift", "applied_twice", "unreached", "unheld", "self_target", "cut_term",
+    "constant_gradient", "waste", "tracked_target",
+)  # fmt: skip
+
+_DESCRIPTION = """\
+Runs a script as python does, records where its gradients go, and says what is wrong. The script stays as it is, and
+so do its numbers. It ends when every optimizer has made its steps; the report goes to stderr."""
+
+_EPILOG = """\
+The status is 1 if there is a fault, otherwise the script's own. Example: gradient-flow --html report.html train.py --lr 1e-3"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    number = _number(1)
+    made = argparse.ArgumentParser(
+        "gradient-flow",
+        usage="gradient-flow [options] script.py [arguments]\n       gradient-flow [options] -m module [arguments]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--steps", type=number, default=20, metavar="N", help="how many steps of each optimizer to record (20)")
+    add(
+        "--limit", type=number, default=1000, metavar="N", help="end after so many backward passes at the latest (1000)"
+    )
+    add("--skip", type=_number(0), default=0, metavar="N", help="steps to let go by first: warm-up (0)")
+    add("--go-on", action="store_true", help="let the script run on to its own end")
+    add("--every", type=number, metavar="N", help="record again every so many steps, with the script running on")
+    add("--fail-on", type=_kinds, metavar="KIND,…", help="kinds of finding that make the status 1 (all faults)")
+    add("--shared", type=_names, default=(), metavar="NAME,…", help="modules that several losses are meant to train")
+    add("--frozen", type=_names, default=(), metavar="NAME,…", help="modules that are not to change")
+    add("--modules", type=_paths, metavar="NAME=PATH,…", help="look at these only, e.g. actor=agent.actor")
+    add("--no-trace", action="store_true", help="do not follow the forward pass: faster, and says less")
+    add("--html", metavar="FILE", help="write the report as a page, with pictures of the graphs")
+    add("--json", metavar="FILE", help="write it for machines")
+    add("--github", action="store_true", help="also print it as annotations of GitHub Actions, to stdout")
+    add("-m", dest="module", nargs=argparse.REMAINDER, metavar="module", help="a module to run, as python -m does")
+    add("script", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return made
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text}: a whole number of at least {least} is needed.")
+        return int(text)
+
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (each.strip() for each in text.split(","))))
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    for each in _names(text):
+        if each not in _KINDS:
+            raise argparse.ArgumentTypeError(f"{each} is no kind of finding; there are {', '.join(_KINDS)}.")
+    return _names(text)
+
+
+def _paths(text: str) -> dict[str, str]:
+    pairs = [each.partition("=") for each in _names(text)]
+    for name, _, path in pairs:
+        if not name or not path:
+            raise argparse.ArgumentTypeError(f"{text}: NAME=PATH is needed, such as actor=agent.actor.")
+    return {name.strip(): path.strip() for name, _, path in pairs}
+
+
+def main(arguments: Iterable[str] | None = None) -> NoReturn:
+    """Run the command, and exit."""
+    made = parser()
+    options = made.parse_args(None if arguments is None else list(arguments))
+    command = options.module if options.module is not None else options.script
+    if not command:
+        made.error("which script? For example: gradient-flow train.py")
+    for name in ("html", "json"):
+        file = getattr(options, name)
+        if file is not None:  # the script may change the directory
+            folder = os.path.dirname(os.path.abspath(file))
+            if not os.path.isdir(folder):
+                made.error(f"--{name} {file}: there is no folder {folder}; make it, or name another.")
+            setattr(options, name, os.path.abspath(file))
+    # The script may close or replace sys.stderr.
+    out = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
+    run, module = _module(command, made) if options.module is not None else _script(command, made)
+    session = _Session(options, out)
+    before = sys.modules["__main__"]  # kept: its functions are running
+    sys.modules["__main__"] = module
+    sys.argv = [module.__file__ or command[0] if options.module is not None else command[0], *command[1:]]
+    try:
+        exec(run(), module.__dict__)
+    except SystemExit as end:
+        status = session.end()
+        sys.exit(status if session.stopped(end) or (status and not isinstance(end.code, str)) else end.code)
+    except BaseException:
+        session.end(failed=True)
+        hook = sys.excepthook  # perhaps the script's own
+        sys.excepthook = lambda kind, error, _: hook(kind, error, _cleaned(error).__traceback__)
+        raise
+    del before
+    sys.exit(session.end())
+
+
+def _script(command: list[str], made: argparse.ArgumentParser) -> tuple[Callable[[], CodeType], ModuleType]:
+    path = os.path.join(os.getcwd(), command[0])
+    if os.path.isdir(path):
+        made.error(f"{command[0]} is a folder: name the script in it, or run it as a module with -m.")
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        made.error(f"{command[0]} cannot be read: {error.strerror}.")
+    if not sys.flags.safe_path:
+        sys.path[0] = os.path.dirname(os.path.realpath(path))
+    module = ModuleType("__main__")
+    vars(module).update(
+        __file__=path, __builtins__=builtins, __loader__=SourceFileLoader("__main__", path), __cached__=None
+    )
+    return lambda: compile(source, path, "exec", dont_inherit=True), module
+
+
+def _module(command: list[str], made: argparse.ArgumentParser) -> tuple[Callable[[], CodeType], ModuleType]:
+    if not sys.flags.safe_path:
+        sys.path[0] = os.getcwd()
+    try:
+        spec = importlib.util.find_spec(command[0])
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{command[0]}.__main__")
+    except (ImportError, ValueError, AttributeError):
+        spec = None
+    loader: Any = spec.loader if spec is not None else None
+    if spec is None or loader is None or not hasattr(loader, "get_code"):
+        made.error(f"-m {command[0]}: there is no such module that can be run here.")
+    module = ModuleType("__main__")
+    vars(module).update(
+        __spec__=spec, __file__=spec.origin, __package__=spec.parent, __builtins__=builtins, __loader__=loader,
+        __cached__=spec.cached,
+    )  # fmt: skip
+    return lambda: loader.get_code(spec.name), module
+
+
+class _Session:
+    """The audit of one run of a script, from the moment it has PyTorch."""
+
+    def __init__(self, options: argparse.Namespace, out: TextIO) -> None:
+        self._options = options
+        self._out = out
+        self._conductor: Conductor | None = None
+        _once_loaded("torch", self._start)
+
+    def _start(self) -> None:
+        from ddpg.gradient_flow.conductor import Conductor
+
+        self._conductor = Conductor(self._options, self._out)
+        self._conductor.begin()
+
+    def stopped(self, end: SystemExit) -> bool:
+        """Whether it was the audit that ended the script."""
+        return self._conductor is not None and self._conductor.stopped(end)
+
+    def end(self, failed: bool = False) -> int:
+        """The script has ended; the status that the audit gives."""
+        if self._conductor is not None:
+            return self._conductor.end(failed)
+        if not failed:
+            print("gradient-flow: the script has not imported torch: there was nothing to look at.", file=self._out)
+        return 0
+
+
+class _Loaded(MetaPathFinder):
+    """Sees a module being loaded."""
+
+    def __init__(self, name: str, then: Callable[[], None]) -> None:
+        self._name = name
+        self._then = then
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Of that module the usual spec, which then says when it is done."""
+        if name != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        loader: Any = spec.loader if spec is not None else None
+        if loader is not None:
+            execute = loader.exec_module
+
+            def then(module: ModuleType) -> None:
+                execute(module)
+                self._then()
+
+            loader.exec_module = then
+        return spec
+
+
+def _once_loaded(name: str, then: Callable[[], None]) -> None:
+    if name in sys.modules:
+        then()
+    else:
+        sys.meta_path.insert(0, _Loaded(name, then))
+
+
+def _cleaned(error: BaseException, seen: tuple[BaseException, ...] = ()) -> BaseException:
+    """The error, and those that led to it, without the audit's frames."""
+    kept: list[TracebackType] = []
+    each = error.__traceback__
+    while each is not None:
+        file = each.tb_frame.f_code.co_filename
+        if file.startswith(_OWN):
+            while kept and os.path.basename(kept[-1].tb_frame.f_code.co_filename) in _WRAPPERS:
+                kept.pop()
+        elif not file.startswith("<frozen runpy"):
+            kept.append(each)
+        each = each.tb_next
+    after: TracebackType | None = None
+    for each in reversed(kept):
+        after = TracebackType(after, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    for other in (error.__cause__, error.__context__):
+        if other is not None and other not in seen:
+            _cleaned(other, (*seen, error))
+    return error.with_traceback(after)

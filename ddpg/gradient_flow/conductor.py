@@ -1,0 +1,225 @@
+"""When a script is audited: from which step on, for how long, and what follows."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, TextIO
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+from torch.optim import Optimizer
+
+from ddpg.gradient_flow import interception
+from ddpg.gradient_flow.flow import GradientFlow
+from ddpg.gradient_flow.interception import held_by
+from ddpg.gradient_flow.places import call_stack, innermost
+
+_SWALLOWED = 5  # how often a script may catch its own end
+
+
+class _Ended(SystemExit):
+    """The recording is done, and with it the script."""
+
+
+class Conductor:
+    """Opens and closes audits while a script trains. It is itself told of every event, as an audit is."""
+
+    def __init__(self, options: argparse.Namespace, out: TextIO) -> None:
+        self._options = options
+        self._out = out
+        self._flow: GradientFlow | None = None
+        self._lines: WeakKeyDictionary[Optimizer, str] = WeakKeyDictionary()
+        self._taken: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
+        self._steps = self._passes = self._reports = self._ends = 0
+        self._next: int | None = options.skip
+        self._status = 0
+        self._over = False
+        self._process = os.getpid()
+        self._shown = 0.0
+        self._started = time.monotonic()
+        self._replaced = {name: getattr(os, name) for name in ("_exit", "execv", "execve")}
+        self._rank = os.environ.get("RANK", "0")
+        self._quiet = self._rank not in ("", "0")
+
+    # The run of a script
+
+    def begin(self) -> None:
+        """PyTorch is there."""
+        interception.watch(self)
+        for name, replaced in self._replaced.items():
+            setattr(os, name, self._before(name, replaced))
+        world = os.environ.get("WORLD_SIZE", "1")
+        if world != "1":
+            self._say(f"process 0 of {world} reports; each audits itself, and what it sends to others is not seen.")
+        self.settled()
+
+    def end(self, failed: bool) -> int:
+        """The script has ended; the status that the audit gives."""
+        for name, replaced in self._replaced.items():
+            setattr(os, name, replaced)
+        if os.getpid() != self._process:
+            return 0
+        if self._flow is not None:
+            self._close()
+            fewest = min(self._taken.values(), default=0)
+            if fewest < self._options.steps and not failed:
+                self._say(f"the script ended first: {self._counts() or 'it has made no optimizer'}.")
+        elif not self._reports:
+            self._say(f"the script ended after {self._steps} steps, before --skip {self._options.skip} had gone by.")
+        interception.unwatch(self)
+        self._over = True
+        return self._status
+
+    def stopped(self, end: SystemExit) -> bool:
+        """Whether it was the audit that ended the script."""
+        return isinstance(end, _Ended)
+
+    def _before(self, name: str, replaced: Any) -> Any:
+        """The function, with the report before it: after it there is nothing left of this process to make one."""
+
+        def watched(*args: Any) -> NoReturn:
+            if os.getpid() == self._process and not self._over:
+                if name != "_exit":
+                    self._say("the script puts another program in its place, which is not looked at.")
+                status = self.end(failed=False)
+                args = (args[0] or status,) if name == "_exit" else args
+            replaced(*args)
+            raise AssertionError
+
+        return watched
+
+    # Recordings
+
+    def _open(self) -> None:
+        options = self._options
+        self._flow = GradientFlow(
+            trace=not options.no_trace, shared=options.shared, frozen=options.frozen, paths=options.modules
+        )
+        self._taken = WeakKeyDictionary(dict.fromkeys(self._lines, 0))
+        self._passes = 0
+        self._next = None
+        self._flow.__enter__()
+
+    def _close(self) -> None:
+        assert self._flow is not None
+        flow, self._flow = self._flow, None
+        flow.__exit__()
+        self._reports += 1
+        self._clear()
+        if not self._quiet:
+            print(flow, file=self._out)
+        wrong = [
+            each
+            for each in flow.findings()
+            if (each.kind in self._options.fail_on if self._options.fail_on else each.severity == "fault")
+        ]
+        self._status = max(self._status, bool(wrong))
+
+    def settled(self) -> None:
+        """Nothing is under way: here a recording may begin or end."""
+        if self._ends:
+            self._stop()
+        if self._flow is None:
+            if self._next is not None and self._steps >= self._next:
+                self._open()
+            return
+        self._progress()
+        if self._passes >= self._options.limit or self._enough():
+            self._close()
+            if self._options.every is not None:
+                self._next = self._steps + self._options.every
+            elif not self._options.go_on:
+                self._stop()
+
+    def _enough(self) -> bool:
+        """Whether every optimizer has made its steps, but for mere wrappers: what those hold others have moved."""
+        done = {each for each, taken in self._taken.items() if taken >= self._options.steps}
+        moved = {id(tensor) for each in done for tensor in held_by(each)}
+        return bool(done) and all(
+            each in done or (taken == 0 and moved.issuperset(map(id, held_by(each))))
+            for each, taken in list(self._taken.items())
+        )
+
+    def _stop(self) -> NoReturn:
+        """End the script, also one that catches its own end."""
+        self._ends += 1
+        if self._ends > _SWALLOWED:
+            self._say("the script catches every exception, also that of its own end: it is ended from outside.")
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            self._replaced["_exit"](self._status)
+        raise _Ended(self._status)
+
+    # What is said meanwhile
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            print(f"gradient-flow: {text}", file=self._out)
+
+    def _counts(self) -> str:
+        each = (f"{self._lines[it]} {taken}/{self._options.steps}" for it, taken in list(self._taken.items()))
+        return " · ".join(each)
+
+    def _progress(self) -> None:
+        if self._out.isatty() and not self._quiet and time.monotonic() - self._shown > 0.2:
+            self._shown = time.monotonic()
+            width = os.get_terminal_size(self._out.fileno()).columns
+            print(f"\r\033[K{f'recording · {self._counts()}'[: width - 1]}", end="", file=self._out, flush=True)
+
+    def _clear(self) -> None:
+        if self._out.isatty() and not self._quiet:
+            print("\r\033[K", end="", file=self._out, flush=True)
+
+    # Events
+
+    def made(self, optimizer: Optimizer) -> None:
+        """There is a new optimizer."""
+        self._lines[optimizer] = f"{type(optimizer).__name__} {innermost(call_stack())}"
+        self._taken[optimizer] = 0
+
+    def open_pass(
+        self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge], accumulate: bool
+    ) -> interception.OpenPass:
+        """A backward pass begins."""
+        self._passes += 1
+        return _Pass()
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """An optimizer has stepped."""
+        self._steps += 1
+        if optimizer not in self._lines:
+            self.made(optimizer)
+        self._taken[optimizer] += 1
+
+    def ran_elsewhere(self, thread: str) -> None:
+        """Another thread trains: if nothing does here, look there."""
+        if self._flow is not None and not self._flow.backwards and not self._flow.steps:
+            self._flow.__exit__()
+            interception.watch(self)
+            self._open()
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """An optimizer is about to step."""
+
+    def about_to_clear(self, tensors: Iterable[Tensor]) -> None:
+        """Gradients are about to be cleared."""
+
+    def cleared(self, tensors: Iterable[Tensor]) -> None:
+        """They have been."""
+
+    def left_out(self, optimizer: Optimizer) -> None:
+        """A scaler has left out a step."""
+
+    def abandon(self) -> None:
+        """This is another process."""
+
+
+class _Pass:
+    """A backward pass under way, of which nothing is recorded here."""
+
+    def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None: ...
+    def returned(self, gradients: Sequence[Tensor | None]) -> None: ...
+    def close(self) -> None: ...
