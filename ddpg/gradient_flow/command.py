@@ -29,7 +29,8 @@ Runs a script as python does, records where its gradients go, and says what is w
 so do its numbers. It ends when every optimizer has made its steps; the report goes to stderr."""
 
 _EPILOG = """\
-The status is 1 if there is a fault, otherwise the script's own. Example: gradient-flow --html report.html train.py --lr 1e-3"""
+The status is 1 if there is a fault, otherwise the script's own.
+Example: gradient-flow --html report.html train.py --lr 1e-3"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,9 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--steps", type=number, default=20, metavar="N", help="how many steps of each optimizer to record (20)")
-    add(
-        "--limit", type=number, default=1000, metavar="N", help="end after so many backward passes at the latest (1000)"
-    )
+    add("--limit", type=number, default=1000, metavar="N", help="end after so many backward passes (1000)")
     add("--skip", type=_number(0), default=0, metavar="N", help="steps to let go by first: warm-up (0)")
     add("--go-on", action="store_true", help="let the script run on to its own end")
     add("--every", type=number, metavar="N", help="record again every so many steps, with the script running on")

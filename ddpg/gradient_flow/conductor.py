@@ -214,7 +214,7 @@ class Conductor:
         """A scaler has left out a step."""
 
     def abandon(self) -> None:
-        """This is another process."""
+        """It is another process that goes on here."""
 
 
 class _Pass:
