@@ -19,6 +19,8 @@ class Part:
         tensor: None if it is a module.
         unregistered: what the module has in plain attributes, by path: modules, and tensors that require a gradient.
         is_module: whether it is a module.
+        kind: the class's name.
+        where: where in the user's code it was found, if the audit has looked for it itself.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Part:
     tensor: Tensor | None = None
     unregistered: dict[str, nn.Module | Tensor] = field(default_factory=dict)
     is_module: bool = True
+    kind: str = "Tensor"
+    where: str = ""
 
     def parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Names within the part, and the tensors as they are now; one under each of its names."""
@@ -68,7 +72,7 @@ def parts_of(name: str, each: nn.Module | Tensor) -> Part:
     """What is audited under a name."""
     if isinstance(each, Tensor):
         return Part(name, tensor=each, is_module=False)
-    part = Part(name, each)
+    part = Part(name, each, kind=type(each).__name__)
     if not isinstance(each, torch.jit.ScriptModule):
         known = {id(module) for module in each.modules()} | {id(tensor) for tensor in each.parameters()}
         for path, module in each.named_modules():
