@@ -24,6 +24,7 @@ class Case:
         mend: what to do; sentences.
         lead: what is the same for all that are merged; sentences.
         times: of each loss, or optimizer's line, in how many of how many passes or steps.
+        at: what else of losses and optimizers' steps it shows in.
         shares: of each loss, the share of its passes' work or memory.
     """
 
@@ -38,6 +39,7 @@ class Case:
     lead: str = ""
     times: dict[Loss | Stepping, tuple[int, int]] = field(default_factory=dict)
     shares: dict[Loss, float] = field(default_factory=dict)
+    at: tuple[Loss | Stepping, ...] = ()
 
 
 def merged(cases: Iterable[Case], order: Sequence[str]) -> list[Finding]:
@@ -53,7 +55,7 @@ def _finding(cases: Sequence[Case], order: Sequence[str]) -> Finding:
     modules = tuple(sorted({name for case in cases for name in case.modules}, key=order.index))
     subjects = sorted({each for case in cases for each in case.subjects}, key=lambda it: (_position(it, order), it))
     words = {"it": listed(subjects), **_numbers(cases)}
-    texts = [_filled(first.lead, words)]
+    texts: dict[str, list[str]] = {"why": [_filled(first.lead, words)], "mend": []}
     for of in ("why", "mend"):
         by_text: dict[str, dict[str, None]] = defaultdict(dict)
         for case in cases:
@@ -61,10 +63,11 @@ def _finding(cases: Sequence[Case], order: Sequence[str]) -> Finding:
         for text, of_these in by_text.items():
             own = [each for each in subjects if each in of_these]
             of_some = f"{listed(own)}: " if len(by_text) > 1 and len(subjects) > 1 and text else ""
-            texts.append(of_some + _filled(text, {**words, "it": listed(own)}))
+            texts[of].append(of_some + _filled(text, {**words, "it": listed(own)}))
     headline = _filled(first.headline, words)
-    message = " ".join(filter(None, [f"{headline[0].upper()}{headline[1:]}.", *texts]))
-    return Finding(first.kind, first.severity, modules, first.place.file, first.place.line, headline, message)
+    cause, mend = (" ".join(filter(None, each)) for each in texts.values())
+    at = tuple(dict.fromkeys(each for case in cases for each in (*case.at, *case.times)))
+    return Finding(first.kind, first.severity, modules, first.place.file, first.place.line, headline, cause, mend, at)
 
 
 def _numbers(cases: Sequence[Case]) -> dict[str, str]:

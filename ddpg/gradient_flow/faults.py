@@ -71,6 +71,7 @@ def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             f"{source.place} ({culprit.count} of {sum(each.steps for each in culprit.steppings)} steps).",
             f"{mend} (If it is the loss at {own.place} that should not train it, the place is {other_place}; if both "
             f"are meant to, say shared={modules}.)",
+            at=(source, *culprit.steppings),
         )
     yield from _together(record, shared)
 
@@ -124,6 +125,7 @@ def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             f"{stepping} applies to it what the loss at {foreign.place} has added to the gradient of the loss at "
             f"{own.place} ({count} of {stepping.steps} steps): both went backward before that step.",
             f"{mend} (If both are meant to, say shared={modules}.)",
+            at=(foreign, stepping),
         )
 
 
@@ -163,6 +165,7 @@ def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             f"Take its parameters out of that optimizer, and call it under torch.no_grad() at {place}. (If it is meant "
             f"to be trained as well as copied, say shared={modules}.)",
             times={stepping: (max(stepping.held[key].sources[loss].count for key in keys), stepping.steps)},
+            at=(loss,),
         )
 
 
@@ -205,6 +208,7 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
                 f"{stepping} applies {' and '.join(dict.fromkeys(parts))} in it ({{times}}).",
                 mend,
                 times={stepping: (min(max(counts), stepping.steps), stepping.steps)},
+                at=tuple(foreign or dict.fromkeys(loss for loss, _ in order)),
             )
 
 
@@ -297,6 +301,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                     f"{rows} of {len(held.rows.moved)} rows of {{it}} move, and their gradient is zeroed",
                     f"{held.rows.site} zeroes it, and {stepping} moves them{by}.",
                     "Put the rows back after the step, or have them moved by gradients alone: no decay, no momentum.",
+                    at=(stepping,),
                 )
     yield from _statistics(record, frozen)
 
@@ -360,7 +365,7 @@ def _statistics(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                 _called_at(record, name),
                 tuple(parts),
                 "the forward pass moves running statistics of {it}, otherwise frozen",
-                f"Those of {listed((f'{name}.{path}' for path in paths), 3)}.",
+                f"The statistics belong to {listed((f'{name}.{path}' for path in paths), 3)}.",
                 "A frozen module in train mode goes on averaging: call eval() on it, and again after every train() of "
                 "what contains it.",
             )
@@ -386,6 +391,7 @@ def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             "({times}).",
             f"Take it out of one of the two. (If two rates are meant, say shared={modules}.)",
             times={stepping: (max(counts.values()), stepping.steps)},
+            at=(by,),
         )
 
 

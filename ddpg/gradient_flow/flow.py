@@ -1,9 +1,10 @@
 """The audit: which backward pass reached which module, which step moved it, and what of that is wrong."""
 
 import os
+import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from torch import Tensor, nn
 
@@ -14,7 +15,8 @@ from ddpg.gradient_flow.findings import Settings, findings
 from ddpg.gradient_flow.parts import part_of
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Finding, Step
-from ddpg.gradient_flow.table import table
+from ddpg.gradient_flow.report import plain, show
+from ddpg.gradient_flow.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +88,7 @@ class GradientFlow:
         if everything:
             self._names(self._settings.shared)
             self._names(self._settings.frozen)
-        self._state = "new"
+        self._state, self._since = "new", time.time()
 
     def __enter__(self) -> Self:
         if self._state != "new":
@@ -123,7 +125,15 @@ class GradientFlow:
         return findings(self._record, self._settings)
 
     def __str__(self) -> str:
-        return table(self._record, self.findings())
+        return plain(self._summary())
+
+    def report(self, file: TextIO | None = None, width: int | None = None) -> None:
+        """Print what `str` gives, in colours if it goes to a terminal."""
+        show(self._summary(), file, width)
+
+    def _summary(self) -> Summary:
+        findings = self.findings()
+        return Summary(self._record, findings, self._since)
 
     def figure(self, by: Tensor | str | None = None) -> "Figure":
         """The graph of a loss as a matplotlib figure, with what its gradient reached and what steps did with it.

@@ -49,6 +49,7 @@ def self_targets(record: Recorder) -> Iterator[Case]:
                         f"computes at {place}, and the loss at {loss.place} pulls at both.",
                         f"If the target is to stand still, {stop}. (A consistency of two outputs looks the same: only "
                         "meaning tells.)",
+                        at=(loss,),
                     )
                     break
 
@@ -130,9 +131,10 @@ def cut_terms(record: Recorder) -> Iterator[Case]:
                 place,
                 names,
                 "a term of a loss gives nothing to {it}",
-                f"That of {term.place}, in the loss at {loss.place}, reaches nothing that a step moves: the "
+                f"The term at {term.place}, in the loss at {loss.place}, reaches nothing that a step moves: the "
                 f"{stop.name} at {stop.place} cuts it off.",
                 "If it is to train {it}, take that stop away; if it is only to be seen, leave it out of the loss.",
+                at=(loss,),
             )
 
 
@@ -193,6 +195,7 @@ def constant_gradients(record: Recorder) -> Iterator[Case]:
                     "nothing is trained through it.",
                     "If the second order is meant, as in MAML and gradient penalties, say create_graph=True; if not, "
                     "detach() says so.",
+                    at=(loss,),
                 )
 
 

@@ -19,6 +19,7 @@ class Part:
         name: its own.
         get: gives the module or tensor; None once it is no more.
         is_module: whether it is a module.
+        kind: the class's name.
         unregistered: likewise what the module has in plain attributes, by path: modules, and tensors that require a
             gradient.
         inside: the part of which it is one of the parts, if it was found there.
@@ -30,6 +31,7 @@ class Part:
     get: Callable[[], nn.Module | Tensor | None]
     is_module: bool = True
     unregistered: dict[str, Callable[[], nn.Module | Tensor | None]] = field(default_factory=dict)
+    kind: str = "Tensor"
     inside: str = ""
     where: str = ""
     rank: int = 0
@@ -83,8 +85,8 @@ class Part:
 def part_of(name: str, each: nn.Module | Tensor, keep: bool = True) -> Part:
     """What is audited under a name; kept alive, or not."""
     if isinstance(each, Tensor):
-        return Part(name, (lambda: each) if keep else TensorWeakRef(each), False)
-    part = Part(name, (lambda: each) if keep else ref(each))
+        return Part(name, (lambda: each) if keep else TensorWeakRef(each), is_module=False)
+    part = Part(name, (lambda: each) if keep else ref(each), kind=type(each).__name__)
     if not isinstance(each, torch.jit.ScriptModule):
         known = {id(module) for module in each.modules()} | {id(tensor) for tensor in each.parameters()}
         for path, module in each.named_modules():

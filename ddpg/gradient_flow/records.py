@@ -564,7 +564,9 @@ class Finding:
         modules: the names of the modules concerned.
         file, line: where to look, as the kind has it.
         headline: what happened, in a line.
-        message: the same at length, with its cause where that is known, and how to mend it.
+        cause: by which losses and steps, how often, and why where that is known.
+        mend: what to do.
+        at: the losses, and the steps of optimizers, in which it shows.
     """
 
     kind: str
@@ -573,7 +575,15 @@ class Finding:
     file: str
     line: int
     headline: str
-    message: str
+    cause: str
+    mend: str
+    at: tuple[Loss | Stepping, ...] = field(default=(), repr=False)
+
+    @property
+    def message(self) -> str:
+        """All of it at length: the headline, the cause, the mend."""
+        headline = f"{self.headline[0].upper()}{self.headline[1:]}."
+        return " ".join(filter(None, (headline, self.cause, self.mend)))
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.severity}): {self.message}"

@@ -43,6 +43,7 @@ def unreached(record: Recorder) -> Iterator[Case]:
                         f"{_listed(stops)} cuts off what it computes and the loss uses, in all of the {steps} steps of "
                         f"{stepping}.",
                         "Take that stop away; or, if it is not to learn, take {it} out of the optimizer.",
+                        at=(stepping,),
                     )
                 else:
                     yield Case(
@@ -54,6 +55,7 @@ def unreached(record: Recorder) -> Iterator[Case]:
                         f"{stepping.optimizer} holds {{it}}, not reached in {steps} steps",
                         f"{stepping} had nothing to apply to it. Unused, resting, or cut off from the loss?",
                         "If it is meant to rest, requires_grad_(False) says so.",
+                        at=(stepping,),
                     )
 
 
@@ -115,7 +117,7 @@ def unheld(record: Recorder) -> Iterator[Case]:
             "no optimizer takes the gradients of {it}",
             evidence,
             "Give it to an optimizer." if evidence else _held_or_not(record, loss, keys),
-            "They are of {losses} ({times}).",
+            "The gradients are of {losses} ({times}).",
             {loss: (max(loss.uses[key].passes for key in keys), loss.passes)},
         )
 

@@ -375,7 +375,7 @@ def test_new_data_that_requires_a_gradient_is_no_new_loss():
                 second.step()
             first.step()
     assert not flow.findings()
-    assert len(str(flow).splitlines()) < 12
+    assert len(flow._record.losses) == 1
 
 
 def test_an_optimizer_made_anew_for_every_step_is_one_finding():
@@ -566,11 +566,10 @@ def test_waste_says_why_nothing_was_applied():
         optimizer.step()
     clear = flow.steps[0].line - 1
     assert re.search(rf"holds it, but it was cleared at \S+:{clear} before that step", flow.findings()[0].message)
-    assert re.search(rf"body, whose gradient was cleared at \S+:{clear}", str(flow))
     with GradientFlow(body=body) as flow:
         head(body(torch.randn(5, 3))).mean().backward()
     assert "No step has followed." in flow.findings()[0].message
-    assert "cleared" not in str(flow)
+    assert "cleared" not in flow.findings()[0].message
 
 
 def test_a_module_called_with_other_weights_does_not_enter_there():

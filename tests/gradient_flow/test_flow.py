@@ -54,7 +54,7 @@ def test_assertions_that_hold():
         (True, lambda flow: flow.assert_reached("critic", by=torch.ones(1)), "no backward pass of this loss"),
     ],
 )
-def test_assertions_that_fail_carry_the_table(stopped, check, message):
+def test_assertions_that_fail_carry_the_report(stopped, check, message):
     flow = audit(stopped)
     with pytest.raises(AssertionError, match=message) as error:
         check(flow)
@@ -134,5 +134,5 @@ def test_results_can_be_read_inside():
         assert [each.kind for each in flow.findings()] == ["waste"]  # nothing has applied it so far
         optimizer.step()
         assert not flow.findings()
-        assert "moves   model" in str(flow)
+        assert "by 1 moved by the gradient of loss 1" in str(flow)
         flow.assert_moved(only="model")

@@ -45,7 +45,7 @@ def test_thousands_of_steps_take_no_more_memory_than_hundreds(trace, steps):
         assert objects() < before + 200
     assert [sum(each.times for each in entries) for entries in (flow.backwards, flow.steps)] == [2 * steps] * 2
     assert len(flow.backwards) + len(flow.steps) < 100
-    assert f"({steps} of {steps} passes; " in str(flow).replace("\n  ", " ")
+    assert f"({steps} of {steps} passes; " in " ".join(str(flow).split())
 
 
 def test_networks_and_optimizers_made_anew_leave_nothing_behind():
@@ -62,7 +62,7 @@ def test_networks_and_optimizers_made_anew_leave_nothing_behind():
                 sizes.append(objects())
     assert max(sizes) < sizes[0] + 2000
     assert len(flow._record.steppings) < 40
-    assert len(str(flow).splitlines()) < 20
+    assert len(str(flow).splitlines()) < 30
     assert not flow.findings()
 
 

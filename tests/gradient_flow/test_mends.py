@@ -263,8 +263,8 @@ drift/step (out-stem freeze-stem): SGD at {step} moves it (3 of 3 steps). Take i
     require no gradient: stem.requires_grad_(False).
 drift/norm (eval): declared frozen. stem.eval() keeps running statistics still.
 drift/write (find-stem): Something other than a step moves stem.0.weight, declared frozen. Look for what writes to it.
-drift/undeclared (eval): Those of stem.1. A frozen module in train mode goes on averaging: call eval() on it, and again
-    after every train() of what contains it.
+drift/undeclared (eval): The statistics belong to stem.1. A frozen module in train mode goes on averaging: call
+    eval() on it, and again after every train() of what contains it.
 """)
 def frozen_stem(audit, mend, variant):
     stem, head = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), nn.Linear(4, 1)
@@ -428,8 +428,9 @@ self_target/ (still): The regression at {regression} compares what critic comput
     {next}, and the loss at {loss} pulls at both. If the target is to stand still, compute it under torch.no_grad() at
     {next}.
 self_target/one (still): If the target is to stand still, detach what of it goes into the target. (A consistency
-cut_term/term (remove leave): That of {term}, in the loss at {loss}, reaches nothing that a step moves: the detach at
-    {term} cuts it off. If it is to train critic, take that stop away; if it is only to be seen, leave it out of
+cut_term/term (remove leave): The term at {term}, in the loss at {loss}, reaches nothing that a step moves: the
+    detach at {term} cuts it off. If it is to train critic, take that stop away; if it is only to be seen, leave it
+    out of
 constant_gradient/penalty (create detach): It was returned at {grad} without a graph, and enters the loss at {loss}:
     nothing is trained through it. If the second order is meant, as in MAML and gradient penalties, say
     create_graph=True; if not, detach() says so.

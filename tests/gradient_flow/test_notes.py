@@ -35,13 +35,13 @@ def test_nothing_is_found_in_what_was_seen():
     model = nn.Linear(3, 1)
     with GradientFlow(model=model) as flow:
         train(model)
-    assert str(flow).endswith("\n\nnothing found")
+    assert str(flow).startswith("nothing found in 2 backward passes and 2 optimizer steps\n")
 
 
 def test_an_empty_audit_says_so():
     with GradientFlow(model=nn.Linear(1, 1)) as flow:
         pass
-    assert "nothing found, but not all was seen:" in str(flow)
+    assert str(flow).startswith("nothing was recorded\n")
     assert "Nothing was recorded: no backward pass and no optimizer step." in str(flow)
 
 
@@ -61,9 +61,7 @@ def test_modules_in_a_list_are_looked_at_and_said_to_be_there(trace):
         train(model, [each for layer in model.layers for each in layer.parameters()])
     assert not flow.findings()
     assert flow.backwards[0].reached.keys() == flow.steps[0].moved.keys() == {"model"}
-    assert "model has no parameters that it registers: model.layers.0 and model.layers.1" in str(flow).replace(
-        "\n  ", " "
-    )
+    assert "model has no parameters that it registers: model.layers.0 and model.layers.1" in " ".join(str(flow).split())
 
 
 def test_modules_in_a_list_that_no_optimizer_got():
@@ -90,7 +88,7 @@ def test_training_in_another_thread():
         learner = threading.Thread(target=train, args=(model,), name="learner")
         learner.start()
         learner.join()
-    text = str(flow).replace("\n  ", " ")
+    text = " ".join(str(flow).split())
     assert "In the thread learner there ran 4 passes and steps, which this audit does not see" in text
     assert "model changed without a gradient or a step that was seen" in text
 
@@ -103,8 +101,8 @@ def test_weights_that_change_by_another_hand_and_those_that_are_averages():
             for one, other in zip(average.parameters(), model.parameters(), strict=True):
                 one.lerp_(other, 0.5)
             strange.weight.normal_()
-    assert "strange.weight changed without a gradient" in str(flow)
-    assert "average." not in str(flow).split("not all was seen")[1]
+    assert "strange.weight changed without a gradient" in str(flow).replace("\n      ", " ")
+    assert "but not all was seen" in str(flow) and "average." not in str(flow).split("note:")[1]
 
 
 def test_a_clear_audit_has_no_notes_of_a_second_thread_that_rests():

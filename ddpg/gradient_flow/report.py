@@ -1,0 +1,157 @@
+"""An audit as text: on a terminal in colours, anywhere else as it is."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from ddpg.gradient_flow.places import Place
+from ddpg.gradient_flow.records import Finding, listed
+from ddpg.gradient_flow.summary import Row, Summary, place_of
+
+WIDTH = 100
+_NARROWEST, _WIDEST = 60, 120
+_STYLES = {"fault": "bold red", "hint": "bold yellow", "cost": "bold cyan"}
+
+Line = Sequence[tuple[str, str]]
+"""Texts with their styles, in rich's words."""
+
+
+def plain(summary: Summary, width: int | None = None) -> str:
+    """The report without colours; as wide as the terminal, if there is one."""
+    if width is None:
+        width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout and sys.stdout.isatty() else WIDTH
+    return "\n".join("".join(text for text, _ in line).rstrip() for line in _lines(summary, _fitting(width)))
+
+
+def show(summary: Summary, file: TextIO | None = None, width: int | None = None) -> None:
+    """The report into a file; in colours if that is a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=file)
+    wide = width or (console.width if console.is_terminal else WIDTH)
+    for line in _lines(summary, _fitting(wide)):
+        shown = Text.assemble(*line)
+        shown.rstrip()
+        console.print(shown, soft_wrap=True)
+
+
+def _fitting(width: int) -> int:
+    return min(max(width, _NARROWEST), _WIDEST)
+
+
+def _lines(summary: Summary, width: int) -> Iterator[Line]:
+    """What is wrong first, the worst of it at length; then what was seen."""
+    verdicts = [summary.verdict(most) for most in (3, 2, 1, 0)]
+    verdict = next((each for each in verdicts if len(each) <= width), verdicts[-1])
+    yield [(verdict, _STYLES[summary.findings[0].severity] if summary.findings else "bold")]
+    where = (f"{each.name} ({each.where})" if each.where else each.name for each in summary.modules)
+    yield from _under("modules", " · ".join(where), width, "dim", 12)
+    holding = (f"{each.title} at {each.place} holds {listed(each.holds) or 'none of them'}" for each in summary.steps)
+    yield from _under("optimizers", " · ".join(dict.fromkeys(holding)), width, "dim", 12)
+    costs = [each for each in summary.findings if each.severity == "cost"]
+    shown: set[Place] = set()
+    short = len(costs) < len(summary.findings)
+    for finding in summary.findings:
+        if finding.severity != "cost" or not short or finding is costs[0]:
+            yield []
+        yield from _head(finding, width)
+        if finding.severity == "cost" and short:
+            for most, (_, text) in enumerate(summary.advice(finding)[:2], 1):
+                yield from ([(f"       {each}", "")] for each in _wrapped(text, width - 7, most))
+            continue
+        if place_of(finding) not in shown:
+            yield from _snippet(summary, finding, width)
+        shown.add(place_of(finding))
+        for word, text in summary.advice(finding):
+            yield from _under(f"  {word}", text, width, "", 9)
+    if summary.rows:
+        yield []
+        yield from _table(summary, width)
+    if summary.notes:
+        yield []
+    for each in summary.notes:
+        yield from _under("note:", each, width, "", 6)
+
+
+def _head(finding: Finding, width: int) -> Iterator[Line]:
+    style, place = _STYLES[finding.severity], str(place_of(finding))
+    title, room = f"{finding.kind}: {finding.headline}", width - 9 - len(place)
+    apart = room < min(36, len(title))
+    first, *others = _wrapped(title, width - 7 if apart else room)
+    line = [(f"{finding.severity.upper():<7}", style), (first, "bold")]
+    yield line if apart else [*line, (" " * (room - len(first) + 2), ""), (place, "cyan")]
+    for each in others:
+        yield [(" " * 7 + each, "bold")]
+    if apart:
+        yield [(_shortened(place, width).rjust(width), "cyan")]
+
+
+def _snippet(summary: Summary, finding: Finding, width: int) -> Iterator[Line]:
+    marked, last = summary.marked(finding), 0
+    for number, code in summary.source(place_of(finding), *marked).items():
+        if last and number > last + 1:
+            yield [("        ⋮", "dim")]
+        text = f"  {'▸' if number in marked else ' '} {number:>4} │ {code}"
+        yield [(text if len(text) <= width else f"{text[: width - 1]}…", "bold" if number in marked else "dim")]
+        last = number
+
+
+def _under(label: str, text: str, width: int, style: str, indent: int) -> Iterator[Line]:
+    """A paragraph beside its label."""
+    for place, each in enumerate(_wrapped(text, width - indent)):
+        yield [(f"{'' if place else label:<{indent}}", style or "bold"), (each, style)]
+
+
+def _wrapped(text: str, room: int, most: int | None = None) -> list[str]:
+    words = " ".join(_shortened(each, room) for each in text.split(" "))
+    return textwrap.wrap(words, room, max_lines=most, placeholder=" …", break_long_words=False, break_on_hyphens=False)
+
+
+def _shortened(word: str, room: int) -> str:
+    """The end of what is too long: of a path that is its name."""
+    return word if len(word) <= room else f"…{word[1 - room :]}"
+
+
+def _table(summary: Summary, width: int) -> Iterator[Line]:
+    """A row for each loss and step, a column for each module; lists, if so many do not fit."""
+    for each in _wrapped("Which loss reaches which module, and which step moves it; norms are the latest:", width):
+        yield [(each, "bold")]
+    names = summary.touched
+    for long, norms in ((True, True), (False, True), (True, False), (False, False)):
+        labels = [_label(row, long) for row in summary.rows]
+        cells = [[row.cells[name].text(norms) if name in row.cells else "" for name in names] for row in summary.rows]
+        widths = [max(map(len, column)) + 2 for column in zip(names, *cells, strict=True)]
+        first = max(map(len, labels))
+        if first + sum(widths) <= width:
+            yield [(" " * first, ""), *((name.rjust(wide), "bold") for name, wide in zip(names, widths, strict=True))]
+            for row, label, texts in zip(summary.rows, labels, cells, strict=True):
+                styles = [_style(row, name) for name in names]
+                yield [
+                    (label.ljust(first), ""),
+                    *((t.rjust(w), s) for t, w, s in zip(texts, widths, styles, strict=True)),
+                ]
+            break
+    else:
+        for row in summary.rows:
+            yield [(_shortened(_label(row, len(_label(row)) <= width), width), "")]
+            yield from _under("", " · ".join(f"{name} {each.text()}" for name, each in row.cells.items()), width, "", 8)
+    idle = [each.name for each in summary.modules if each.name not in names]
+    if idle:
+        yield from _under("", f"No gradient reached and no step moved {listed(idle, len(idle))}.", width, "dim", 0)
+    legend = (f"{sign} {meaning}".replace(" ", "\xa0") for sign, meaning in summary.signs().items())
+    for each in _wrapped(" ".join(f"{entry};" for entry in legend).rstrip(";"), width):
+        yield [(each.replace("\xa0", " "), "dim")]
+
+
+def _label(row: Row, long: bool = True) -> str:
+    function = f" in {row.place.function}" if long and not row.place.function.startswith("<") else ""
+    value = f", value {row.value:.4g}" if long and row.value is not None else ""
+    return f"{row.title:<6}  {row.place}{function}{f' ×{row.times}' if row.times > 1 else ''}{value}"
+
+
+def _style(row: Row, name: str) -> str:
+    finding = row.cells[name].finding if name in row.cells else None
+    return _STYLES[finding.severity] if finding is not None else ""

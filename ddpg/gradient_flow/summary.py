@@ -1,0 +1,236 @@
+"""What an audit has to tell, in the order of telling: what the report, the page and the exports are made from."""
+
+import linecache
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ddpg.gradient_flow.notes import notes
+from ddpg.gradient_flow.places import Place
+from ddpg.gradient_flow.recorder import Recorder
+from ddpg.gradient_flow.records import Backward, Crossing, Finding, Loss, Step, Stepping
+
+_CALLS = ("leak", "unheld", "tracked_target")  # kinds whose line, with tracing, is the call of the module
+UNTRACED = "This is where the loss goes backward: with trace=True the audit names the line where the module enters it."
+SIGNS = {
+    "●": "reached by a gradient that was used",
+    "○": "reached by a gradient that nothing used",
+    "by 1": "moved by the gradient of loss 1",
+    "by ?": "moved by a gradient of unknown origin",
+    "~": "moved without a gradient",
+    "–": "held, not moved",
+    "!": "a finding is about this",
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module or tensor: its class, its number of parameters, and where the audit has found it."""
+
+    name: str
+    kind: str
+    parameters: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a loss, or an optimizer's steps, did to one module.
+
+    Attributes:
+        sign: one of `SIGNS`.
+        norm: of the latest gradient, or of the latest change.
+        by: the numbers of the losses that moved it.
+        finding: the worst that is about this.
+    """
+
+    sign: str
+    norm: float | None = None
+    by: tuple[int, ...] = ()
+    finding: Finding | None = None
+
+    def text(self, norms: bool = True) -> str:
+        """In a few signs, or with its norm."""
+        alarm = "!" if self.finding is not None and self.finding.severity != "cost" else ""
+        return f"{self.sign}{alarm}{f' {self.norm:.3g}' if norms and self.norm is not None else ''}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A loss, or an optimizer's steps at one line, with the latest numbers.
+
+    Attributes:
+        title: "loss 1", or the optimizer's class.
+        place: the line.
+        times: how many passes or steps.
+        cells: by module, of those to which something happened.
+        events: of the record.
+        value, bytes: of a loss's latest pass, and of its graph.
+        enters: with tracing, where modules enter a loss.
+        drawn: with tracing, a pass whose graph can be drawn.
+        holds: what an optimizer holds.
+    """
+
+    title: str
+    place: Place
+    times: int
+    cells: dict[str, Cell]
+    events: tuple[Loss | Stepping, ...]
+    value: float | None = None
+    bytes: int = 0
+    enters: dict[str, tuple[Crossing, ...]] = field(default_factory=dict)
+    drawn: Backward | None = None
+    holds: tuple[str, ...] = ()
+
+
+class Summary:
+    """Modules, losses, steps, findings and notes of a record, each once.
+
+    Attributes:
+        traced: whether the forward pass was followed.
+        since: when the audit was made; files that are newer are not what ran.
+        modules, findings, losses, steps, notes: what there is.
+    """
+
+    def __init__(self, record: Recorder, findings: Sequence[Finding], since: float) -> None:
+        self.traced, self.since, self.findings = record.tracer is not None, since, tuple(findings)
+        sizes: Counter[str] = Counter()
+        for key, owners in record.weights.owners.items():
+            sizes.update(dict.fromkeys(owners, record.weights.sizes[key].numel()))
+        parts = ((name, record.weights.parts[name]) for name in record.names)
+        self.modules = [Module(name, part.kind, sizes[name], part.where) for name, part in parts]
+        self.losses = [self._loss(record, loss, same) for loss, same in _by(record.backwards.entries())]
+        taken: dict[object, list[Step]] = defaultdict(list)
+        for step in record.steps.entries():  # optimizers made one after the other are one row
+            taken[step.place, step.optimizer, step.holds].append(step)
+        self.steps = [self._step(record, steps) for steps in taken.values()]
+        self.notes = list(notes(record))
+
+    def _finding(self, name: str, *events: Loss | Stepping) -> Finding | None:
+        """The worst that is about a module in one of these."""
+        about = (each for each in self.findings if name in each.modules and not set(events).isdisjoint(each.at))
+        return next(about, None)
+
+    def _loss(self, record: Recorder, loss: Loss, passes: Sequence[Backward]) -> Row:
+        reached = {name: norm for each in passes for name, norm in each.reached.items()}
+        cells = {}
+        for name in record.names:
+            if name in reached:
+                uses = [use for key, use in loss.uses.items() if name in record.weights.owners.get(key, ())]
+                sign = "●" if any(use.applied or use.taken for use in uses) else "○"
+                cells[name] = Cell(sign, reached[name], finding=self._finding(name, loss))
+        last, crossings = passes[-1], loss.crossings
+        enters = {name: tuple(dict.fromkeys(crossings[name])) for name in record.names if name in crossings}
+        drawn = next((each for each in passes if each.diagram is not None and each.diagram.operations), None)
+        times = loss.passes
+        return Row(f"loss {loss.number}", last.place, times, cells, (loss,), last.loss, last.bytes, enters, drawn)
+
+    def _step(self, record: Recorder, steps: Sequence[Step]) -> Row:
+        stepping = steps[-1].of
+        latest: dict[str, Step] = {}
+        for step in steps:
+            latest |= dict.fromkeys(step.moved, step)
+        events = tuple(dict.fromkeys(each.of for each in steps))
+        cells = {}
+        for name in record.names:
+            by: tuple[int, ...] = ()
+            if name in latest:
+                last = latest[name]
+                sources = last.sources.get(name, (None,))
+                by = tuple(dict.fromkeys(each.of.number for each in sources if each is not None))
+                sign = f"by {'+'.join(map(str, by))}" if by and None not in sources else "by ?"
+                sign = sign if last.applied.get(name) or name not in stepping.holds else "~"
+            elif name in stepping.holds:
+                sign = "–"
+            else:
+                continue
+            norm = latest[name].moved[name] if name in latest else None
+            cells[name] = Cell(sign, norm, by, self._finding(name, *events))
+        times = sum(each.times for each in steps)
+        holds = tuple(name for name in record.names if name in stepping.holds)
+        return Row(stepping.optimizer, stepping.place, times, cells, events, holds=holds)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Losses, then steps."""
+        return [*self.losses, *self.steps]
+
+    @property
+    def touched(self) -> list[str]:
+        """The modules to which anything happened."""
+        return [each.name for each in self.modules if any(each.name in row.cells for row in self.rows)]
+
+    def signs(self) -> dict[str, str]:
+        """Those that are used, with what they mean."""
+        used = "".join(f" {each.text(norms=False)} " for row in self.rows for each in row.cells.values())
+        used = (
+            used.replace("by ", "by 1 by ")
+            if any(each.by for row in self.steps for each in row.cells.values())
+            else used
+        )
+        return {sign: meaning for sign, meaning in SIGNS.items() if sign in used}
+
+    def verdict(self, most: int = 3) -> str:
+        """In a line; of several faults so many by name."""
+        parts, named = [], False
+        for severity in ("fault", "hint", "cost"):
+            own = [each for each in self.findings if each.severity == severity]
+            if own:
+                count = f"{len(own)} {severity}{'s' if len(own) > 1 else ''}"
+                places = [f"{each.kind}, {place_of(each)}" for each in own[:most]]
+                places += [f"{len(own) - most} more"] if places and len(own) > most else []
+                parts.append(count if named or not places else f"{count}: {'; '.join(places)}")
+                named = True
+        if parts:
+            return " · ".join(parts if self.findings[0].severity == "fault" else ["no fault", *parts])
+        if not self.rows:
+            return "nothing was recorded"
+        counts = (sum(each.times for each in rows) for rows in (self.losses, self.steps))
+        seen = "nothing found in {} backward passes and {} optimizer steps".format(*counts)
+        return f"{seen}, but not all was seen" if self.notes else seen
+
+    def advice(self, finding: Finding) -> list[tuple[str, str]]:
+        """Its texts, each under a word: the cause, the mend, what may speak against it; once, how to get the line."""
+        mend, but = finding.mend, ""
+        if mend.count(". (") == 1 and mend.endswith(")"):
+            mend, _, but = mend[:-1].partition(". (")
+            mend += "."
+        needing = [each for each in self.findings if each.kind in _CALLS]
+        line = UNTRACED if not self.traced and needing[:1] == [finding] else ""
+        texts = {"cause": finding.cause, "mend": mend, "but": but, "line": line}
+        return [(word, text) for word, text in texts.items() if text]
+
+    def source(self, place: Place, *others: int, around: int = 2) -> dict[int, str]:
+        """The lines of code around one, and others of its file, by numbers; none if the file is not what ran."""
+        if os.path.exists(place.file):
+            if os.path.getmtime(place.file) > self.since:
+                return {}
+            linecache.checkcache(place.file)
+        lines = dict(enumerate(linecache.getlines(place.file), 1))  # of notebooks' cells too, which are no files
+        if place.line not in lines:
+            return {}
+        near = range(place.line - around, place.line + around + 1)
+        shown = {number: lines[number].rstrip().expandtabs(4) for number in sorted({*near, *others} & lines.keys())}
+        filled = [number for number, code in shown.items() if code]
+        margin = min(len(shown[number]) - len(shown[number].lstrip()) for number in filled or [place.line])
+        return {number: code[margin:] for number, code in shown.items() if filled and filled[0] <= number <= filled[-1]}
+
+    def marked(self, finding: Finding) -> list[int]:
+        """The lines to look at in its file: its own, and that of a stop that cuts something off."""
+        stops = re.findall(r"(\S+):(\d+) cuts", finding.cause)
+        own = [int(line) for file, line in stops if str(Place(finding.file, int(line), "")) == f"{file}:{line}"]
+        return [finding.line, *own]
+
+
+def place_of(finding: Finding) -> Place:
+    """Where to look."""
+    return Place(finding.file, finding.line, "")
+
+
+def _by(passes: Sequence[Backward]) -> list[tuple[Loss, list[Backward]]]:
+    found: dict[Loss, list[Backward]] = defaultdict(list)
+    for each in passes:
+        found[each.of].append(each)
+    return list(found.items())
