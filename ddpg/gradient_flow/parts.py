@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+
+from ddpg.gradient_flow import private
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Part:
         return {
             path: [each.detach().clone() for each in module.buffers(recurse=False)]
             for path, module in self.modules()
-            if isinstance(module, _NormBase)
+            if isinstance(module, private.NORMALISATION)
         }
 
     def buffers(self) -> dict[str, Tensor]:

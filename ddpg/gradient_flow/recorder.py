@@ -18,6 +18,7 @@ from torch.autograd.graph import GradientEdge
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.history import History
 from ddpg.gradient_flow.interception import held_by
 from ddpg.gradient_flow.origins import Origins
@@ -80,6 +81,7 @@ class Recorder:
         ran: the modules that were called, and the line of the latest call; with tracing.
         skipped: steps that a gradient scaler left out.
         elsewhere: passes and steps of other threads, by the thread's name.
+        untraced: whether it was to be traced, and this PyTorch does not let it.
     """
 
     def __init__(self, audited: Mapping[str, nn.Module | Tensor], trace: bool, watched: Iterable[str] = ()) -> None:
@@ -99,7 +101,8 @@ class Recorder:
         self.ran: dict[str, Site] = {}
         self.skipped = 0
         self.elsewhere: dict[str, int] = defaultdict(int)
-        self.tracer = Tracer(self.weights.parts, self) if trace else None
+        self.tracer = Tracer(self.weights.parts, self) if trace and private.can_trace else None
+        self.untraced = trace and self.tracer is None
         self._open = False
         self._numbers = itertools.count()
         self._optimizers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()

@@ -4,6 +4,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.notes import notes
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -35,9 +36,8 @@ def _loss(loss: Loss, passes: Sequence[Backward]) -> list[str]:
     last = passes[-1]
     function = "" if last.place.function.startswith("<") else f" in {last.place.function}"
     value = "" if last.loss is None else f", {last.loss:.4g}"
-    lines = _wrapped(
-        f"loss {loss.number}  {loss.place}{function}{_count(loss.passes)}{value}, graph of {size_of(last.bytes)}"
-    )
+    size = f", graph of {size_of(last.bytes)}" if private.knows_memory else ""
+    lines = _wrapped(f"loss {loss.number}  {loss.place}{function}{_count(loss.passes)}{value}{size}")
     reached = {name: norm for each in passes for name, norm in each.reached.items()}
     lines += _row("reaches", (f"{name} {norm:.3g}" for name, norm in reached.items()), "nothing that is looked at")
     crossings = loss.crossings
