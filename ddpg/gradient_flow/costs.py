@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.cases import Case, by_hand, copies, entrance, feeds_trained, mask, needed_at, subjects
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -13,7 +14,7 @@ from ddpg.gradient_flow.unused import unheld
 def wastes(record: Recorder, least: float) -> Iterator[Case]:
     """Gradients that no step applied."""
     copied, forgotten = copies(record), _unheld_by_mistake(record)
-    for loss in record.losses.values():
+    for loss in record.losses.values() if private.knows_work else ():
         unused = {key for key, use in loss.uses.items() if key in record.weights.owners and use.unused}
         groups: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for key in unused:
@@ -161,7 +162,7 @@ def tracked_targets(record: Recorder, least: float) -> Iterator[Case]:
                     place,
                     subjects(record, modules, own),
                     "a graph is recorded through {it}, which no optimizer holds",
-                    f"It keeps {size_of(size)}.",
+                    f"It keeps {size_of(size)}." if private.knows_memory else "",
                     "Let its parameters require no gradient: requires_grad_(False)."
                     if through
                     else f"Call it under torch.no_grad() at {place}, or let its parameters require no gradient.",

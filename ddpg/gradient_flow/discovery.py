@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.parts import Part, part_of
 from ddpg.gradient_flow.places import Place, own_code, place_of, user_frames
 from ddpg.gradient_flow.tensors import is_leaf
@@ -128,8 +129,8 @@ class Discovery:
                 return []
             self._tensors[each] = name = self._free(name)
             return [self._remember(part_of(name, each, keep=False), top)]
-        while "_orig_mod" in each._modules:  # what torch.compile wraps
-            each = each._modules["_orig_mod"] or each
+        while private.COMPILED in each._modules:  # what torch.compile wraps
+            each = each._modules[private.COMPILED] or each
         own = part_of(name, each, keep=False)
         tensors = [tensor for _, tensor in own.parameters()]
         seen = sum(map(self._has, tensors))

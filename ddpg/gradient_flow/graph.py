@@ -4,10 +4,11 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from ddpg.gradient_flow import private
 
 # Their gradient is another view of the incoming one: no work.
 VIEWS = ("T", "Transpose", "Permute", "View", "UnsafeView", "Expand", "Squeeze", "Unsqueeze", "Alias", "ReshapeAlias")
@@ -162,23 +163,16 @@ def leaves_behind(outputs: Iterable[Tensor | GradientEdge]) -> list[Tensor]:
 def _bytes_held(node: Node, parameters: set[int], counted: set[tuple[int, int]]) -> int:
     """Bytes of the tensors that a node has saved and no node before it; what hooks have packed away is not unpacked."""
     total = 0
-    for name in _saved_names(type(node)):
+    for name in private.saved_names(type(node)):
         try:
-            saved = getattr(node, name)
-            for each in saved if isinstance(saved, (tuple, list)) else (saved,):
-                tensor = each.data if each.unpack_hook is None else None
-                if isinstance(tensor, Tensor) and _storage(tensor) not in parameters:
+            for tensor in private.saved(node, name):
+                if _storage(tensor) not in parameters:
                     key = tensor.data_ptr(), tensor.nbytes
                     total += tensor.nbytes if key not in counted else 0
                     counted.add(key)
         except RuntimeError:  # freed by an earlier pass, or a tensor without memory of its own
             continue
     return total
-
-
-@cache
-def _saved_names(kind: type[Node]) -> list[str]:
-    return [name for name in dir(kind) if name.startswith("_raw_saved_")]
 
 
 def _storage(tensor: Tensor) -> int:
@@ -216,7 +210,4 @@ def _shape(node: Node | None, number: int) -> tuple[int, ...]:
         return ()
     if is_leaf(node):
         return tuple(node.variable.shape) if not node.variable.is_nested else ()  # type: ignore[attr-defined]
-    try:
-        return tuple(int(each) for each in node._input_metadata[number].shape)
-    except Exception:  # no such metadata, or a nested tensor's symbolic size: the estimate does without
-        return ()
+    return private.shape(node, number)

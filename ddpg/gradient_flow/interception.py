@@ -1,6 +1,6 @@
 """How audits see unmodified code: PyTorch's own entry points, watched while at least one audit is open.
 
-Every way to run a backward pass ends in `torch.autograd._engine_run_backward`; every step of an optimizer calls the
+Every way to run a backward pass ends in PyTorch's engine; every step of an optimizer calls the
 hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; gradients are cleared by `zero_grad` of optimizers and
 modules, and steps left out by `GradScaler.step`; every call of a module, which only tracing audits need, goes through
 `Module.__call__`. What is put in their place is taken away when the last audit closes.
@@ -17,11 +17,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._compile import _disable_dynamo
 from torch.autograd.graph import GradientEdge
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.places import NOWHERE, call_stack
 from ddpg.gradient_flow.tensors import has_values
 
@@ -127,11 +127,7 @@ def _closed(kind: str) -> None:
 
 def compiling() -> bool:
     """Whether PyTorch is tracing code rather than running it: a compiler at work, or a transform of torch.func."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._guards.TracingContext.try_get() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-    )
+    return torch.compiler.is_compiling() or private.tracing()
 
 
 def as_pytorchs_own(function: F) -> F:
@@ -143,8 +139,8 @@ def as_pytorchs_own(function: F) -> F:
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
     """The function, which the compiler leaves alone with all that it calls."""
-    # What torch.compiler.disable does, but without loading the compiler before it is needed.
-    return _disable_dynamo(function)
+    marked: Callable[P, R] = private.uncompiled(function)
+    return marked
 
 
 def _forget() -> None:
@@ -166,22 +162,24 @@ def _elsewhere() -> None:
 
 
 def _install() -> None:
+    if not private.has_engine:
+        raise RuntimeError(f"PyTorch {torch.__version__} hides its backward passes: the audit cannot see one.")
     autograd: Any = torch.autograd
-    run_backward = autograd._engine_run_backward
+    run_backward = getattr(autograd, private.ENGINE)
 
     @uncompiled
     def watched_run_backward(outputs: Any, *args: Any, **kwargs: Any) -> Any:
         _elsewhere()
-        tensors = [each for each in (*outputs, *args[0]) if isinstance(each, Tensor)]
+        starts, inputs, accumulate = private.engine_arguments(args, kwargs)
+        tensors = [each for each in (*outputs, *starts) if isinstance(each, Tensor)]
         if not _thread.audits or compiling() or not all(map(has_values, tensors)):
             return run_backward(outputs, *args, **kwargs)
-        inputs = args[3] or ()
         around = _thread.passes
         for _, each in around:  # a backward pass inside one, as checkpointing makes: part of it
             each.include(outputs, inputs)
         watching = [audit for audit, _ in around]
         new = [audit for audit in _thread.audits if not any(audit is each for each in watching)]
-        opened = [(audit, audit.open_pass(outputs, inputs, kwargs["accumulate_grad"])) for audit in new]
+        opened = [(audit, audit.open_pass(outputs, inputs, accumulate)) for audit in new]
         _thread.passes = (*around, *opened)
         try:
             result = run_backward(outputs, *args, **kwargs)
@@ -243,7 +241,7 @@ def _install() -> None:
 
         return watched
 
-    _replace("audits", autograd, "_engine_run_backward", watched_run_backward)
+    _replace("audits", autograd, private.ENGINE, watched_run_backward)
     _replace("audits", Optimizer, "__init__", watched_init(Optimizer.__init__))
     _replace("audits", Optimizer, "zero_grad", watched_zero_grad(Optimizer.zero_grad, held_by))
     _replace("audits", nn.Module, "zero_grad", watched_zero_grad(nn.Module.zero_grad, nn.Module.parameters))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.cases import subjects
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import listed
@@ -9,6 +10,7 @@ from ddpg.gradient_flow.records import listed
 
 def notes(record: Recorder) -> Iterator[str]:
     """One sentence or two each."""
+    yield from private.lost(record.untraced)
     stepped = bool(record.steppings)
     for name in dict.fromkeys(record.weights.parts[name].inside or name for name in record.names):
         part = record.weights.parts[name]

@@ -7,8 +7,9 @@ from weakref import ref
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.weak import TensorWeakRef
+
+from ddpg.gradient_flow import private
 
 
 @dataclass
@@ -70,7 +71,7 @@ class Part:
         return {
             path: [each.detach().clone() for each in module.buffers(recurse=False)]
             for path, module in self.modules()
-            if isinstance(module, _NormBase)
+            if isinstance(module, private.NORMALISATION)
         }
 
     def buffers(self) -> dict[str, Tensor]:

@@ -11,6 +11,8 @@ from types import FrameType
 
 import torch
 
+from ddpg.gradient_flow import private
+
 _OUTSIDE = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
 _LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -85,7 +87,7 @@ def called_by_pytorch() -> bool:
 def _in_between(frame: FrameType) -> bool:
     """Whether a frame is the audit's, or one of those that PyTorch puts around what must not be compiled."""
     torchs, ours = (frame.f_code.co_filename.startswith(each) for each in _OUTSIDE)
-    return ours or (torchs and frame.f_code.co_name in ("__torch_function__", "_fn", "inner"))
+    return ours or (torchs and frame.f_code.co_name in private.AROUND_UNCOMPILED)
 
 
 def innermost(stack: Sequence[Place]) -> Place:

@@ -18,6 +18,7 @@ from torch.autograd.graph import GradientEdge
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.discovery import Discovery, subclasses
 from ddpg.gradient_flow.graph import leaves_behind
 from ddpg.gradient_flow.history import History
@@ -86,6 +87,7 @@ class Recorder:
         elsewhere: passes and steps of other threads, by the thread's name.
         discovery: finds what to look at, if nobody has named it.
         idle: optimizers that were made and not seen stepping: their classes and lines.
+        untraced: whether it was to be traced, and this PyTorch does not let it.
     """
 
     def __init__(
@@ -109,8 +111,9 @@ class Recorder:
         self.ran: dict[str, Site] = {}
         self.skipped = 0
         self.elsewhere: dict[str, int] = defaultdict(int)
-        self.tracer = Tracer(self) if trace else None
-        self._calls = _Calls(self) if discovery is not None and not trace else None
+        self.tracer = Tracer(self) if trace and private.can_trace else None
+        self.untraced = trace and self.tracer is None
+        self._calls = _Calls(self) if discovery is not None and self.tracer is None else None
         self._open = False
         self._numbers = itertools.count()
         self._optimizers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from ddpg.gradient_flow import private
+
 LEAST_EVIDENCE = 4
 _SAMPLE = 256
 
@@ -16,26 +18,22 @@ class aside:  # noqa: N801 - used like torch.no_grad
     # No generator: where the recursion limit is near, that could be left half-way.
 
     def __enter__(self) -> None:
-        self._functions = torch._C.DisableTorchFunction()
+        self._functions = private.DisableTorchFunction()
         self._functions.__enter__()
-        self._modes = [torch._C._pop_torch_dispatch_stack(None) for _ in range(torch._C._len_torch_dispatch_stack())]
+        self._modes = [private.pop_dispatch_mode(None) for _ in range(private.dispatch_modes())]
         self._grad = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(False)
+        private.set_grad_enabled(False)
 
     def __exit__(self, *exception: object) -> None:
-        torch._C._set_grad_enabled(self._grad)
+        private.set_grad_enabled(self._grad)
         for mode in reversed(self._modes):
-            torch._C._push_on_torch_dispatch_stack(mode)
+            private.push_dispatch_mode(mode)
         self._functions.__exit__(None, None, None)
 
 
 def has_values(tensor: Tensor) -> bool:
     """Whether there is anything to measure: not in a meta or fake tensor, nor in a batch of torch.vmap's."""
-    return (
-        tensor.device.type != "meta"
-        and getattr(tensor, "fake_mode", None) is None
-        and not torch._C._functorch.is_legacy_batchedtensor(tensor)
-    )
+    return tensor.device.type != "meta" and private.has_values(tensor)
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -69,7 +67,7 @@ def norms(tensors: Sequence[Tensor]) -> list[float]:
     if tensors and all(
         each.dtype is torch.float32 and each.layout is torch.strided and each.device.type == "cpu" for each in tensors
     ):
-        together = torch._foreach_norm([each.detach() for each in tensors], 2, dtype=torch.float64)
+        together = private.foreach_norm([each.detach() for each in tensors], 2, dtype=torch.float64)
         return torch.stack(together).tolist()
     return list(map(_norm, tensors))
 

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.diagram import GRADIENT
 from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled, unwatch_calls, watch_calls
 from ddpg.gradient_flow.parts import Part
@@ -67,7 +68,7 @@ class Tracer(TorchFunctionMode):
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         self._around: dict[int, nn.Module] = {}
         self.add(self._recorder.weights.parts.values())
-        self._first = torch._C._autograd._get_sequence_nr()
+        self._first = private.sequence_number()
         watch_calls(self)
         self.__enter__()  # type: ignore[no-untyped-call]
 
@@ -76,7 +77,7 @@ class Tracer(TorchFunctionMode):
         for part in parts:
             self._families[part.name] = family = _Family()
             for path, each in part.modules():
-                qualified = f"{part.name}.{path}".rstrip(".").replace("._orig_mod", "")
+                qualified = f"{part.name}.{path}".rstrip(".").replace(f".{private.COMPILED}", "")
                 family.qualified.setdefault(id(each), qualified)
         self._members.clear()
         for name, family in self._families.items():
@@ -88,10 +89,10 @@ class Tracer(TorchFunctionMode):
         """Follow no more."""
         unwatch_calls(self)
         others = []  # modes that the user has entered since and not left
-        while torch._C._len_torch_function_stack() and (mode := torch._C._pop_torch_function_stack()) is not self:
+        while private.function_modes() and (mode := private.pop_function_mode()) is not self:
             others.append(mode)
         for mode in reversed(others):
-            torch._C._push_on_torch_function_stack(mode)
+            private.push_function_mode(mode)
         self.stack.clear()
         self._unrecorded = WeakTensorKeyDictionary()
         for kept in (self._families, self._members, self._around, self._parameters):
@@ -100,8 +101,8 @@ class Tracer(TorchFunctionMode):
     def call(self, module: nn.Module) -> None:
         """A module is called."""
         around = self.stack[-1] if self.stack else _Inside()
-        if "_orig_mod" in module._modules:  # what torch.compile wraps
-            module = module._modules["_orig_mod"] or module
+        if private.COMPILED in module._modules:  # what torch.compile wraps
+            module = module._modules[private.COMPILED] or module
         self._recorder.called(module)
         names = self._members.get(id(module), ())
         if not names:
@@ -324,7 +325,7 @@ class Tracer(TorchFunctionMode):
         stack = [node]
         while stack:
             node = stack.pop()
-            new = not graphs.is_leaf(node) and node._sequence_nr() >= self._first  # others are older than the audit
+            new = not graphs.is_leaf(node) and private.is_new(node, self._first)  # others are older than the audit
             if new and self._key not in _notes(node):
                 _notes(node)[self._key] = operation
                 stack += [child for child, _ in node.next_functions if child is not None]

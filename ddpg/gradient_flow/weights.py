@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.records import Writes
 from ddpg.gradient_flow.tensors import LEAST_EVIDENCE, change, differ, has_values, is_blend, norm
@@ -200,7 +201,7 @@ class Weights:
         found: dict[int, Parameter] = {}
         for name, inner, tensor in current:
             if not is_lazy(tensor) and has_values(tensor):
-                qualified = f"{name}.{inner}".rstrip(".").replace("_orig_mod.", "")
+                qualified = f"{name}.{inner}".rstrip(".").replace(f"{private.COMPILED}.", "")
                 if id(tensor) not in found:
                     found[id(tensor)] = Parameter(tensor, self._key(tensor, qualified))
                 found[id(tensor)].names.setdefault(name, qualified)
