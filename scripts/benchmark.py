@@ -1,6 +1,6 @@
 """How fast, and against what: `python scripts/benchmark.py PART`, `--help` for the parts."""
 
-from ddpg.benchmark.main import main
+from ddpg.programs import benchmark
 
 if __name__ == "__main__":
-    main()
+    benchmark()

@@ -1,6 +1,6 @@
 """Compare finished runs: `python scripts/compare.py runs/<…>`, `--help` for more."""
 
-from ddpg.comparison.command import main
+from ddpg.programs import compare
 
 if __name__ == "__main__":
-    main()
+    compare()

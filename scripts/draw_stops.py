@@ -8,8 +8,11 @@ from gymnasium.spaces import Box
 
 from ddpg import DDPG, Batch, GradientFlow
 from ddpg.gradient_stop import GradientStop
-from ddpg.page import save
-from ddpg.tour.pictures import side_by_side
+from ddpg.programs import plainly
+
+with plainly():
+    from ddpg.page import save
+    from ddpg.tour.pictures import side_by_side
 
 
 def audited_update(stop: str) -> GradientFlow:

@@ -9,7 +9,10 @@
 # `--output DIR` it writes a page.
 
 # %%
-from ddpg.tour.command import Tour
+from ddpg.programs import plainly
+
+with plainly():
+    from ddpg.tour.command import Tour
 
 tour = Tour.start()
 

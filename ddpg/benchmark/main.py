@@ -7,6 +7,7 @@ from importlib import import_module
 from ddpg.benchmark.options import parse
 from ddpg.benchmark.report import Report
 from ddpg.errors import InputError
+from ddpg.programs import plainly
 
 
 def main() -> None:
@@ -29,7 +30,9 @@ def _measure(arguments: list[str]) -> None:
         except OSError as error:
             raise InputError(f"--output {options.output}: cannot be made ({error.strerror}).") from error
     # Each part by itself, since some of them must not have loaded what another one needs.
-    report: Report = import_module(f"ddpg.benchmark.{options.part}").measure(options)
+    with plainly():
+        part = import_module(f"ddpg.benchmark.{options.part}")
+    report: Report = part.measure(options)
     print(report.text())
     if options.output is not None:
         report.save(options, f"python scripts/benchmark.py {shlex.join(arguments)}")
