@@ -110,7 +110,7 @@ class Conductor:
         self._reports += 1
         self._clear()
         if not self._quiet:
-            print(flow, file=self._out)
+            flow.report(self._out)
         wrong = [
             each
             for each in flow.findings()

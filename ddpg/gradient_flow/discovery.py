@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakSet
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -42,8 +43,8 @@ class _Found:
     @property
     def name(self) -> tuple[str, ...]:
         """The end of the path, as far as it says anything."""
-        start = next((at for at in range(len(self.path) - 1, 0, -1) if not self.path[at].isdigit()), 0)
-        return self.path[start:]
+        start = next((at for at in range(len(self.path) - 1, 0, -1) if not _says_nothing(self.path[at])), 0)
+        return self.path[start + (self.path[start] == "self" and start < len(self.path) - 1) :]
 
 
 class Discovery:
@@ -108,7 +109,17 @@ class Discovery:
                 if somewhere is not each or alone:
                     top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0, len(found))
             new += self._cover(top, found) if top is not None else []
-        return new
+        return new + self._copies(new, found)
+
+    def _copies(self, parts: Iterable[Part], found: Mapping[int, _Found]) -> list[Part]:
+        """What has parameters of the same shapes: target networks and averages, before anything is heard of them."""
+        shapes = {_shapes(part.module) for part in parts if part.module is not None}
+        alike = (
+            each
+            for each in found.values()
+            if isinstance(each.each, nn.Module) and each.each not in self._known and _shapes(each.each) in shapes
+        )
+        return [part for each in list(alike) for part in self._cover(each, found)]
 
     def _cover(self, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
         """The module with its parts; those that had a name of their own before it was made of them by that."""
@@ -193,6 +204,10 @@ class Discovery:
         return free
 
 
+def _says_nothing(word: str) -> bool:
+    return word.isdigit() or word.strip("_") == "module"
+
+
 def _look() -> dict[int, _Found]:
     """The modules and tensors that can be reached from the variables of running functions, by id.
 
@@ -264,6 +279,10 @@ def _containing(each: nn.Module | Tensor, found: Mapping[int, _Found]) -> _Found
     contents = [{id(inner) for inner in one.each.modules()} for one in around if isinstance(one.each, nn.Module)]
     largest = (one for one, own in zip(around, contents, strict=True) if not any(own < other for other in contents))
     return next(largest, found.get(id(each)))
+
+
+def _shapes(module: nn.Module) -> tuple[object, ...]:
+    return (type(module), *(None if is_lazy(each) else each.shape for each in module.parameters()))
 
 
 def _has(module: nn.Module, wanted: nn.Module | Tensor) -> bool:

@@ -1,6 +1,7 @@
 """What is wrong with a training, decided from the record alone: all kinds, worst first."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from ddpg.gradient_flow import costs, faults, hints, unused
 from ddpg.gradient_flow.cases import merged
@@ -38,6 +39,14 @@ class Settings:
     shared: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     least_cost: float = 0.01
+
+    def for_parts(self, names: Collection[str]) -> "Settings":
+        """The same, with what was said of a module said of its parts."""
+        shared, frozen = (
+            each | {name for name in names if any(name.startswith(f"{whole}.") for whole in each)}
+            for each in (self.shared, self.frozen)
+        )
+        return replace(self, shared=shared, frozen=frozen)
 
 
 def findings(record: Recorder, settings: Settings) -> list[Finding]:

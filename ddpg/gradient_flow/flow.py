@@ -84,7 +84,7 @@ class GradientFlow:
         discovery = None if everything else Discovery(paths)
         if audited is not None and not everything:
             raise TypeError("there is nothing to look at: name one module or more, or none, GradientFlow().")
-        self._record = Recorder(parts, trace, self._settings.frozen, discovery)
+        self._record = Recorder(parts, trace, self._settings.frozen, self._settings.shared, discovery)
         if everything:
             self._names(self._settings.shared)
             self._names(self._settings.frozen)
@@ -122,7 +122,7 @@ class GradientFlow:
         `ddpg.gradient_flow` says what each kind means.
         """
         self._record.refresh()
-        return findings(self._record, self._settings)
+        return findings(self._record, self._settings.for_parts(self._record.names))
 
     def __str__(self) -> str:
         return plain(self._summary())

@@ -12,8 +12,8 @@ _MOST_SIDE_BY_SIDE = 8
 def levels(record: "Recorder") -> list[str]:
     """Names for all parameters: each the largest part whose parameters fared alike.
 
-    That is: the same optimizers hold them, and the same losses reach them. Of many parts of one module only those are
-    named that differ from the most of it.
+    That is: the same optimizers hold them, the same losses reach them, and nothing was declared of some. Of many parts
+    of one module only those are named that differ from the most of it.
     """
     fates: dict[str, object] = _fates(record)
     parts = record.weights.parts
@@ -29,7 +29,8 @@ def levels(record: "Recorder") -> list[str]:
 
     def shown(name: str) -> list[str]:
         inner = children(name)
-        if len({fates[key] for key in keys[name]}) < 2 or not inner:
+        declared = any(each.startswith(f"{name}.") for each in record.declared & parts.keys())
+        if not inner or (len({fates[key] for key in keys[name]}) < 2 and not declared):
             return [name]
         if len(inner) <= _MOST_SIDE_BY_SIDE:
             return [each for child in inner for each in shown(child)]

@@ -12,6 +12,11 @@ def notes(record: Recorder) -> Iterator[str]:
     """One sentence or two each."""
     yield from private.lost(record.untraced)
     stepped = bool(record.steppings)
+    found = f"what was found: {listed(record.weights.parts, 12) or 'nothing'}"
+    for name in sorted(record.declared - record.weights.parts.keys()):
+        yield f"{name} was said to be shared or frozen, and no module of that name was found; {found}."
+    for name, path in record.discovery.paths.items() if record.discovery is not None else ():
+        yield f"{name}={path}: no variable of the running code has a module there; {found}."
     for name in dict.fromkeys(record.weights.parts[name].inside or name for name in record.names):
         part = record.weights.parts[name]
         hidden = list(part.unregistered)

@@ -85,13 +85,19 @@ class Recorder:
         ran: the modules that were called, and the line of the latest call; with tracing.
         skipped: steps that a gradient scaler left out.
         elsewhere: passes and steps of other threads, by the thread's name.
+        declared: names that the user has said something of.
         discovery: finds what to look at, if nobody has named it.
         idle: optimizers that were made and not seen stepping: their classes and lines.
         untraced: whether it was to be traced, and this PyTorch does not let it.
     """
 
     def __init__(
-        self, parts: Iterable[Part], trace: bool, watched: Iterable[str] = (), discovery: Discovery | None = None
+        self,
+        parts: Iterable[Part],
+        trace: bool,
+        frozen: Iterable[str] = (),
+        shared: Iterable[str] = (),
+        discovery: Discovery | None = None,
     ) -> None:
         self.lines = Lines()
         self.losses: dict[object, Loss] = {}
@@ -99,8 +105,9 @@ class Recorder:
         self.backwards: History[Backward] = History()
         self.steps: History[Step] = History()
         self.origins = Origins(self._dropped)
-        self.weights = Weights(parts, watched, lambda tensor, event: self.origins.applied_by_hand(tensor, event))
+        self.weights = Weights(parts, frozen, lambda tensor, event: self.origins.applied_by_hand(tensor, event))
         self.names = self.weights.shown
+        self.declared = {*frozen, *shared}
         self.discovery = discovery
         self.idle: dict[int, tuple[str, Site]] = {}
         self.structures: dict[object, tuple[object, Structure]] = {}  # of graphs seen before
@@ -140,6 +147,8 @@ class Recorder:
             unwatch_calls(self._calls)
         self.refresh()
         self._open = False
+        if self.discovery is not None:
+            self._keep_what_is_shown()
         self.weights.close()
         self._open_steps.clear()
         self.structures.clear()
@@ -166,6 +175,18 @@ class Recorder:
                     self.weights.show(levels(self))
 
     # What nobody has named
+
+    def _keep_what_is_shown(self) -> None:
+        for backward in self.backwards.entries():
+            for by_name in (backward.reached, backward.parameters, backward.structure.crossings):
+                self._keep(by_name)
+        for step in self.steps.entries():
+            for each in (step.moved, step.applied, step.sources):
+                self._keep(each)
+
+    def _keep(self, by_name: dict[str, Any]) -> None:
+        for name in by_name.keys() - set(self.names):
+            del by_name[name]
 
     def made(self, optimizer: Optimizer) -> None:
         """There is a new optimizer."""

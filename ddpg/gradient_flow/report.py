@@ -47,8 +47,7 @@ def _lines(summary: Summary, width: int) -> Iterator[Line]:
     verdicts = [summary.verdict(most) for most in (3, 2, 1, 0)]
     verdict = next((each for each in verdicts if len(each) <= width), verdicts[-1])
     yield [(verdict, _STYLES[summary.findings[0].severity] if summary.findings else "bold")]
-    where = (f"{each.name} ({each.where})" if each.where else each.name for each in summary.modules)
-    yield from _under("modules", " · ".join(where), width, "dim", 12)
+    yield from _under("modules", " · ".join(summary.whereabouts()), width, "dim", 12)
     holding = (f"{each.title} at {each.place} holds {listed(each.holds) or 'none of them'}" for each in summary.steps)
     yield from _under("optimizers", " · ".join(dict.fromkeys(holding)), width, "dim", 12)
     costs = [each for each in summary.findings if each.severity == "cost"]

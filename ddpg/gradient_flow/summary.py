@@ -162,6 +162,16 @@ class Summary:
         """The modules to which anything happened."""
         return [each.name for each in self.modules if any(each.name in row.cells for row in self.rows)]
 
+    def whereabouts(self) -> list[str]:
+        """The modules, and where the audit has found them."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for each in self.modules:
+            found[each.where].append(each.name)
+        several = {where: where.replace("e of", "es of", 1) for where in found if len(found[where]) > 1}
+        return [
+            ", ".join(names) + (f" ({several.get(where, where)})" if where else "") for where, names in found.items()
+        ]
+
     def signs(self) -> dict[str, str]:
         """Those that are used, with what they mean."""
         used = "".join(f" {each.text(norms=False)} " for row in self.rows for each in row.cells.values())
