@@ -51,10 +51,14 @@ class Cell:
     by: tuple[int, ...] = ()
     finding: Finding | None = None
 
+    @property
+    def alarm(self) -> str:
+        """A sign where a fault or a hint is about this."""
+        return "!" if self.finding is not None and self.finding.severity != "cost" else ""
+
     def text(self, norms: bool = True) -> str:
         """In a few signs, or with its norm."""
-        alarm = "!" if self.finding is not None and self.finding.severity != "cost" else ""
-        return f"{self.sign}{alarm}{f' {self.norm:.3g}' if norms and self.norm is not None else ''}"
+        return f"{self.sign}{self.alarm}{f' {self.norm:.3g}' if norms and self.norm is not None else ''}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Row:
     """A loss, or an optimizer's steps at one line, with the latest numbers.
 
     Attributes:
+        number: by which the losses, or the steps, are told apart.
         title: "loss 1", or the optimizer's class.
         place: the line.
         times: how many passes or steps.
@@ -73,6 +78,7 @@ class Row:
         holds: what an optimizer holds.
     """
 
+    number: int
     title: str
     place: Place
     times: int
@@ -83,6 +89,11 @@ class Row:
     enters: dict[str, tuple[Crossing, ...]] = field(default_factory=dict)
     drawn: Backward | None = None
     holds: tuple[str, ...] = ()
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is one."""
+        return isinstance(self.events[0], Loss)
 
 
 class Summary:
@@ -105,7 +116,7 @@ class Summary:
         taken: dict[object, list[Step]] = defaultdict(list)
         for step in record.steps.entries():  # optimizers made one after the other are one row
             taken[step.place, step.optimizer, step.holds].append(step)
-        self.steps = [self._step(record, steps) for steps in taken.values()]
+        self.steps = [self._step(record, number, steps) for number, steps in enumerate(taken.values(), 1)]
         self.notes = list(notes(record))
 
     def _finding(self, name: str, *events: Loss | Stepping) -> Finding | None:
@@ -125,9 +136,11 @@ class Summary:
         enters = {name: tuple(dict.fromkeys(crossings[name])) for name in record.names if name in crossings}
         drawn = next((each for each in passes if each.diagram is not None and each.diagram.operations), None)
         times = loss.passes
-        return Row(f"loss {loss.number}", last.place, times, cells, (loss,), last.loss, last.bytes, enters, drawn)
+        return Row(
+            loss.number, f"loss {loss.number}", last.place, times, cells, (loss,), last.loss, last.bytes, enters, drawn
+        )
 
-    def _step(self, record: Recorder, steps: Sequence[Step]) -> Row:
+    def _step(self, record: Recorder, number: int, steps: Sequence[Step]) -> Row:
         stepping = steps[-1].of
         latest: dict[str, Step] = {}
         for step in steps:
@@ -150,7 +163,7 @@ class Summary:
             cells[name] = Cell(sign, norm, by, self._finding(name, *events))
         times = sum(each.times for each in steps)
         holds = tuple(name for name in record.names if name in stepping.holds)
-        return Row(stepping.optimizer, stepping.place, times, cells, events, holds=holds)
+        return Row(number, stepping.optimizer, stepping.place, times, cells, events, holds=holds)
 
     @property
     def rows(self) -> list[Row]:
@@ -222,6 +235,11 @@ class Summary:
         stops = re.findall(r"(\S+):(\d+) cuts", finding.cause)
         own = [int(line) for file, line in stops if str(Place(finding.file, int(line), "")) == f"{file}:{line}"]
         return [finding.line, *own]
+
+
+def shows(finding: Finding, row: Row) -> bool:
+    """Whether a finding shows in this loss, or in these steps."""
+    return not set(row.events).isdisjoint(finding.at)
 
 
 def place_of(finding: Finding) -> Place:
