@@ -20,7 +20,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "verdict": summary.verdict(),
         "traced": summary.traced,
         "modules": {
-            each.name: {"class": each.kind, "parameters": each.parameters, "where": each.where}
+            each.name: {"class": each.kind, "parameters": summary.sizes[each.name], "where": each.where}
             for each in summary.modules
         },
         "findings": [

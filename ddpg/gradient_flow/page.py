@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from ddpg.gradient_flow.findings import KINDS
+from ddpg.gradient_flow.notes import counted
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.records import Finding, size_of
 from ddpg.gradient_flow.summary import Row, Summary, place_of, shows
@@ -13,9 +14,9 @@ from ddpg.gradient_flow.summary import Row, Summary, place_of, shows
 _MOST_OPERATIONS = 400  # in a picture that somebody can still read
 _HOW = """<details><summary>How to read this</summary><p>A <b>loss</b> is a line that sends a gradient backward, a
 <b>step</b> one where an optimizer changes weights. A <b>fault</b> has evidence in what ran; a <b>hint</b> is often a
-mistake and may be meant; a <b>cost</b> is computed and never used. Each names the line to look at, its <i>cause</i>, and
-what to change (<i>mend</i>). A picture has the loss at the top and below it what it was computed from, and in red what a
-finding is about. A click on a module, a loss or a step leaves only what concerns it.</p></details>"""
+mistake and may be meant; a <b>cost</b> is computed and never used. Each names the line to look at, its <i>cause</i>,
+and what to change (<i>mend</i>). A picture has the loss at the top and below it what it was computed from, and in red
+what a finding is about. A click on a module, a loss or a step leaves only what concerns it.</p></details>"""
 
 
 def page(summary: Summary) -> str:
@@ -43,36 +44,32 @@ class _Body:
         self._summary, self._pictures = summary, pictures
         self._undrawn = {row.number: row for row in summary.losses if row.drawn is not None}
         self._numbers = {each.name: number for number, each in enumerate(summary.modules)}
-        self._missing = ""
+        self._missing = "" if summary.traced else "With trace=True there are pictures of the losses, too."
 
     def parts(self) -> Iterator[str]:
+        """From the verdict to the notes, as the report has them."""
         summary = self._summary
         worst = summary.findings[0].severity if summary.findings else ""
         yield f'<div class="gf"><h1 class="{worst}">{escape(summary.verdict())}</h1>'
         if self._pictures:
-            yield f"<p>{''.join(self._choices())}</p><p aria-live=polite></p>{_HOW}"
+            buttons = [(f"m{self._numbers[each.name]}", each.name) for each in summary.modules]
+            for group in (buttons, [(_tag(row), f"{row.title}, line {row.place.line}") for row in summary.rows]):
+                yield f'<p class="choices">{"".join(map(_button, group))}</p>'
+            yield f"<p aria-live=polite></p>{_HOW}"
         yield from (self._finding(each) for each in summary.findings)
-        yield "<h2>Which loss reaches which module, and which step moves it</h2>"
-        yield f'<div class="scroll">{self._table()}</div>'
+        if summary.rows:
+            yield "<h2>Which loss reaches which module, and which step moves it</h2>"
+            yield f'<div class="scroll">{self._table()}</div>'
         idle = [each.name for each in summary.modules if each.name not in summary.touched]
         yield f"<p>No gradient reached and no step moved {escape(', '.join(idle))}.</p>" if idle else ""
         legend = "; ".join(f"<b>{sign}</b> {meaning}" for sign, meaning in summary.signs().items())
-        yield f'<p class="dim">{legend}. The numbers are norms, of the latest gradient and the latest change.</p>'
+        yield f'<p class="dim">{legend}. Numbers are norms of the latest gradients and changes.</p>' if legend else ""
         if self._pictures:
             yield from (self._loss(row) for row in summary.losses)
             yield f'<p class="dim">{self._missing}</p>' if self._missing else ""
         yield f"<h2>What was looked at</h2><ul>{''.join(self._modules())}</ul>"
         yield from (f'<p class="dim">Note: {escape(each)}</p>' for each in summary.notes)
         yield "</div>"
-
-    def _choices(self) -> Iterator[str]:
-        for each in self._summary.modules:
-            yield self._button(f"m{self._numbers[each.name]}", each.name)
-        for row in self._summary.rows:
-            yield self._button(_tag(row), f"{row.title}, {row.place}")
-
-    def _button(self, tag: str, text: str) -> str:
-        return f'<button type="button" data-tag="{tag}" aria-pressed="false">{escape(text)}</button>'
 
     def _tags(self, names: Iterable[str], rows: Iterable[Row]) -> str:
         tags = [f"m{self._numbers[name]}" for name in names if name in self._numbers]
@@ -149,8 +146,13 @@ class _Body:
             holders = [f"{row.title} at {row.place}" for row in self._summary.steps if each.name in row.holds]
             texts = [each.where, f"held by {', '.join(holders)}" if holders else "held by no optimizer"]
             about = escape("; ".join(filter(None, texts)))
-            count = f"{each.parameters:,} parameters"
+            count = counted(self._summary.sizes[each.name], "parameter")
             yield f"<li><b>{escape(each.name)}</b>, {escape(each.kind)}, {count}; {about}</li>"
+
+
+def _button(choice: tuple[str, str]) -> str:
+    tag, text = choice
+    return f'<button type="button" data-tag="{tag}" aria-pressed="false">{escape(text)}</button>'
 
 
 def _tag(row: Row) -> str:
