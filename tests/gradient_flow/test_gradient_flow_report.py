@@ -3,6 +3,8 @@
 import io
 import linecache
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -187,3 +189,18 @@ def test_what_repeats_is_one_line():
     assert "×200" in str(flow)
     assert sum(each.times for each in flow.backwards) == sum(each.times for each in flow.steps) == 200
     assert len(flow.backwards) < 50
+
+
+def test_the_audit_and_its_text_need_pytorch_alone():
+    code = """
+import sys
+import torch, torch._dynamo
+before = set(sys.modules)
+from ddpg.gradient_flow import GradientFlow
+with GradientFlow(model=torch.nn.Linear(1, 1)) as flow:
+    pass
+str(flow), flow._repr_html_(), flow.as_dict()
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+assert new <= {*sys.stdlib_module_names, "torch", "ddpg"}, new
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
