@@ -139,7 +139,7 @@ class Telemetry:
         return numbers
 
     def audit(self, step: int, flow: GradientFlow) -> None:
-        """A traced audit of one update: its table on the terminal, table and pictures in TensorBoard."""
+        """A traced audit of one update: its report on the terminal, report and pictures in TensorBoard."""
         started = time.perf_counter()
         tqdm.write(f"\nAudit of one update, step {step}\n\n{flow}\n")
         self._add(text("audit", f"```\n{flow}\n```"), step)

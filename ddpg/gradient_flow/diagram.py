@@ -9,7 +9,7 @@ from torch.autograd.graph import Node
 
 from ddpg.gradient_flow.graph import Graph, is_leaf
 from ddpg.gradient_flow.places import Place
-from ddpg.gradient_flow.records import Backward, Call, Operation
+from ddpg.gradient_flow.records import Backward, Call, Finding, Loss, Operation, Stepping
 
 GRADIENT = "autograd.grad"  # the name of what makes the gradients that it returns
 _LONGEST_TITLE = 22
@@ -205,6 +205,35 @@ def fate(backward: Backward, diagram: Diagram, operation: Operation) -> Fate:
     return Fate.APPLIED if any(each is not None and each.applied for each in contributions) else Fate.UNUSED
 
 
+def blamed(backward: Backward, findings: Iterable[Finding]) -> dict[Operation, str]:
+    """What in a loss's graph the faults and hints are about, with their kinds: calls of modules, gradients returned."""
+    diagram, found = backward.diagram, dict[Operation, str]()
+    for finding in findings if diagram is not None else ():
+        here = backward.of in finding.at
+        if diagram is None or finding.severity == "cost" or not (here or all(map(_steps, finding.at))):
+            continue
+        own: dict[Operation, Place] = {}
+        for each in diagram.operations:
+            calls = [call.place for call in each.calls if call.name in finding.modules]
+            if finding.kind == "constant_gradient":
+                calls = [each.place] if each.name == GRADIENT else []
+            if calls and (here or each in diagram.behind):  # what no loss has to do with lies behind a stop
+                own[each] = calls[0]
+        exact = [each for each, place in own.items() if (place.file, place.line) == (finding.file, finding.line)]
+        found = dict.fromkeys(exact or own, finding.kind) | found  # the worst is first
+    return found
+
+
+def _steps(event: Loss | Stepping) -> bool:
+    return isinstance(event, Stepping)
+
+
+def way(diagram: Diagram, blame: Mapping[Operation, str]) -> set[tuple[Operation, Operation]]:
+    """The lines along which a leak's gradient comes."""
+    on = {before for each, kind in blame.items() if kind == "leak" for before in diagram.before(each)}
+    return {link for link, what in diagram.links.items() if what is Link.GRADIENT and on.issuperset(link)}
+
+
 def title(operation: Operation) -> str:
     """What a box says: the operation, and the submodule whose parameters it uses."""
     name = operation.name.strip("_")
@@ -218,15 +247,18 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_TITLE else f"{text[:half]}…{text[-half + 1 :]}"
 
 
-def mermaid(backward: Backward) -> str:
-    """The diagram as a Mermaid flowchart, arrows in the gradient's direction."""
+def mermaid(backward: Backward, findings: Iterable[Finding] = ()) -> str:
+    """The diagram as a Mermaid flowchart, arrows in the gradient's direction; what findings are about in red."""
+    blame = blamed(backward, findings)
     diagram = backward.diagram
     assert diagram is not None
     number = {each: position for position, each in enumerate(diagram.operations)}
     lines = ["flowchart TD"]
     for call, operations in diagram.calls().items():
         if call is not None:
-            lines.append(f'  subgraph call{call.number}["{_escaped(f"{call.name} · {call.place}")}"]')
+            kinds = dict.fromkeys(blame[each] for each in operations if each in blame)
+            heading = " · ".join((call.name, str(call.place), *kinds))
+            lines.append(f'  subgraph call{call.number}["{_escaped(heading)}"]')
         for each in operations:
             end = {Fate.APPLIED: " ✓", Fate.UNUSED: " ✂", Fate.NONE: ""}[fate(backward, diagram, each)]
             lines.append(f'    n{number[each]}["{_escaped(title(each))}{end}"]')
@@ -234,6 +266,7 @@ def mermaid(backward: Backward) -> str:
     arrows = {Link.GRADIENT: "-->", Link.UNASKED: "-.-", Link.CUT: "-. ✂ .-x", Link.BEHIND: "-.-"}
     lines += [f"  n{number[one]} {arrows[link]} n{number[other]}" for (one, other), link in diagram.links.items()]
     lines += _class("behind", "fill:#eee,stroke:#aaa,color:#777", number, diagram.behind)
+    lines += _class("fault", "fill:#fdd,stroke:#c1121f,color:#900", number, blame)
     return "\n".join(lines)
 
 

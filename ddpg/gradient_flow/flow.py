@@ -4,14 +4,17 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from torch import Tensor, nn
 
 from ddpg.gradient_flow import interception
 from ddpg.gradient_flow.diagram import mermaid
 from ddpg.gradient_flow.discovery import Discovery
-from ddpg.gradient_flow.findings import Settings, findings
+from ddpg.gradient_flow.export import as_dict, github
+from ddpg.gradient_flow.findings import KINDS, Settings, findings
+from ddpg.gradient_flow.page import cell, page
 from ddpg.gradient_flow.parts import part_of
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Finding, Step
@@ -131,9 +134,23 @@ class GradientFlow:
         """Print what `str` gives, in colours if it goes to a terminal."""
         show(self._summary(), file, width)
 
+    def html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as a page of one file, with pictures where there was tracing."""
+        Path(path).write_text(page(self._summary()), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        return cell(self._summary())
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in plain types, which `json.dumps` takes; docs/audit.md lists them."""
+        return as_dict(self._summary())
+
+    def github(self) -> str:
+        """The findings as GitHub's workflow commands, which it shows beside the code."""
+        return github(self.findings())
+
     def _summary(self) -> Summary:
-        findings = self.findings()
-        return Summary(self._record, findings, self._since)
+        return Summary(self._record, self.findings(), self._since)
 
     def figure(self, by: Tensor | str | None = None) -> "Figure":
         """The graph of a loss as a matplotlib figure, with what its gradient reached and what steps did with it.
@@ -148,7 +165,7 @@ class GradientFlow:
         """
         from ddpg.gradient_flow.picture import figure
 
-        return figure(self._pass(by))
+        return figure(self._pass(by), self.findings())
 
     def draw(self, path: str | os.PathLike[str], by: Tensor | str | None = None) -> None:
         """Write `figure` to a file; its ending says how: .svg, .png, .pdf."""
@@ -156,7 +173,7 @@ class GradientFlow:
 
     def mermaid(self, by: Tensor | str | None = None) -> str:
         """The graph of a loss as text, which GitHub, GitLab and many editors draw; `by` as in `figure`."""
-        return mermaid(self._pass(by))
+        return mermaid(self._pass(by), self.findings())
 
     def _pass(self, by: Tensor | str | None) -> Backward:
         passes = [each for each in self.backwards if by is None or _is_by(each, by)]
@@ -168,11 +185,28 @@ class GradientFlow:
             raise ValueError(f"the loss of {passes[0].place} is a parameter itself: there is no graph to draw.")
         return passes[0]
 
+    def assert_clean(self, *, allow: str | Collection[str] = ()) -> None:
+        """There is no fault; hints and costs may be.
+
+        Args:
+            allow: kinds of faults that may be all the same.
+
+        Raises:
+            AssertionError: with the report, if there is one, or if no pass and no step was recorded at all.
+        """
+        __tracebackhide__ = True
+        for kind in (allowed := _set(allow)):
+            if kind not in KINDS:
+                raise ValueError(f"{kind}: there is no such kind; there are {_listed(KINDS)}.")
+        faults = [each for each in self.findings() if each.severity == "fault" and each.kind not in allowed]
+        self._require(not faults, f"the audit is not clean: {'; '.join(each.headline for each in faults)}.")
+        self._require(bool(self.backwards or self.steps), "the audit has seen nothing that could be clean.")
+
     def assert_moved(self, *modules: str, only: str | Collection[str] | None = None) -> None:
         """Steps moved these modules; with `only`, these and no others.
 
         Raises:
-            AssertionError: with the table, if not.
+            AssertionError: with the report, if not.
         """
         __tracebackhide__ = True
         exactly = {only} if isinstance(only, str) else set(only or ())
@@ -190,7 +224,7 @@ class GradientFlow:
         """Not one bit of these modules' parameters has changed, by a step or otherwise.
 
         Raises:
-            AssertionError: with the table, if it has.
+            AssertionError: with the report, if it has.
         """
         __tracebackhide__ = True
         self._names(modules)
@@ -208,7 +242,7 @@ class GradientFlow:
             by: which pass: the loss, or the name of a function that it was called in, directly or not. Without it, any.
 
         Raises:
-            AssertionError: with the table, if none did.
+            AssertionError: with the report, if none did.
         """
         __tracebackhide__ = True
         self._names(modules)

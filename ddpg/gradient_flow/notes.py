@@ -36,14 +36,14 @@ def notes(record: Recorder) -> Iterator[str]:
     strangers = {(str(each), len(each.held)): each for each in record.steppings.values() if not each.holds}
     for place, number in strangers:
         yield (
-            f"{place} holds {_count(number, 'parameter')}, none of them of {listed(record.names)}: what it trains was "
+            f"{place} holds {counted(number, 'parameter')}, none of them of {listed(record.names)}: what it trains was "
             "not looked at."
         )
     for optimizer, site in record.idle.values():
         yield f"{optimizer} was made at {site}, and did not step while this was recorded."
     for thread, count in record.elsewhere.items():
         yield (
-            f"In the thread {thread} there ran {_count(count, 'pass or step', 'passes and steps')}, which this audit "
+            f"In the thread {thread} there ran {counted(count, 'pass or step', 'passes and steps')}, which this audit "
             "does not see: open it in the thread that trains."
         )
     if not record.losses and not stepped:
@@ -64,8 +64,9 @@ def notes(record: Recorder) -> Iterator[str]:
             "and is no copy or average of others: by hand, in compiled code, or in another thread."
         )
     if record.skipped:
-        yield f"The gradient scaler left out {_count(record.skipped, 'step')}, as it does until its scale fits."
+        yield f"The gradient scaler left out {counted(record.skipped, 'step')}, as it does until its scale fits."
 
 
-def _count(number: int, noun: str, nouns: str = "") -> str:
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """A number of things in words."""
     return f"{number} {noun}" if number == 1 else f"{number} {nouns or f'{noun}s'}"

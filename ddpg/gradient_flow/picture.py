@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 
-from ddpg.gradient_flow.diagram import Diagram, Fate, Link, fate, title
-from ddpg.gradient_flow.records import Backward, Operation
+from ddpg.gradient_flow.diagram import Diagram, Fate, Link, blamed, fate, title, way
+from ddpg.gradient_flow.records import Backward, Finding, Operation
 
 try:
     from fast_sugiyama import from_edges
@@ -25,12 +25,13 @@ _BOX, _HEIGHT = 1.1, 0.19
 _TOP = 0.6
 
 
-def figure(backward: Backward) -> Figure:
-    """One loss, with a legend."""
+def figure(backward: Backward, findings: Sequence[Finding] = ()) -> Figure:
+    """One loss, with a legend; what findings are about in red, under their names."""
     width, height = size(backward)
     drawn = Figure((max(width, 4.6), height + 0.5), dpi=160)
     total = height + 0.5
-    panel(drawn.add_axes((0, 0.5 / total, width / drawn.get_figwidth(), height / total)), backward, heading(backward))
+    axes = drawn.add_axes((0, 0.5 / total, width / drawn.get_figwidth(), height / total))
+    panel(axes, backward, heading(backward), findings)
     legend(drawn.add_axes((0, 0, 4.6 / drawn.get_figwidth(), 0.45 / total)))
     return drawn
 
@@ -48,9 +49,10 @@ def size(backward: Backward) -> tuple[float, float]:
     return max(right + _BOX / 2 + 0.55, 2.9), _TOP + _ROW - bottom
 
 
-def panel(axes: Axes, backward: Backward, text: str) -> None:
+def panel(axes: Axes, backward: Backward, text: str, findings: Sequence[Finding] = ()) -> None:
     """One loss into axes of its `size`, under a heading."""
-    diagram = _diagram(backward)
+    diagram, blame = _diagram(backward), blamed(backward, findings)
+    leaking = way(diagram, blame)
     positions = _positions(diagram)
     colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(diagram.names)}
     axes.set_axis_off()
@@ -63,11 +65,15 @@ def panel(axes: Axes, backward: Backward, text: str) -> None:
             if any(fate(backward, diagram, each) is Fate.UNUSED for each in operations):
                 note = _why_unused(backward, call.name)
             _cluster(axes, [positions[each] for each in operations], f"{call.name}\n{note}".strip(), shade)
+        guilty = [each for each in operations if each in blame]
+        for group in [guilty] if call is not None and guilty else [[each] for each in guilty]:
+            _fault(axes, [positions[each] for each in group], blame[group[0]])
     for (one, other), link in diagram.links.items():
-        _line(axes, positions[one], positions[other], link)
+        _line(axes, positions[one], positions[other], link, _RED if (one, other) in leaking else _INK)
     for operation, centre in positions.items():
         name = operation.calls[0].name if operation.calls else ""
         colour = _GREY if operation in diagram.behind else colours.get(name, _INK)
+        colour = _RED if operation in blame else colour
         _box(axes, centre, title(operation), colour, diagram.gets_gradient(operation))
         if operation.parameters:
             _parameters(axes, centre, operation, colour, fate(backward, diagram, operation))
@@ -152,6 +158,26 @@ def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colo
     )
 
 
+def _fault(axes: Axes, centres: Sequence[tuple[float, float]], kind: str) -> None:
+    """A frame around what a finding is about, and a flag with the finding's name."""
+    left, right = min(x for x, _ in centres) - _BOX / 2 - 0.06, max(x for x, _ in centres) + _BOX / 2 + 0.47
+    bottom, top = min(y for _, y in centres) - _HEIGHT * 0.7, max(y for _, y in centres) + _HEIGHT * 0.7
+    axes.add_patch(
+        FancyBboxPatch(
+            (left, bottom),
+            right - left,
+            top - bottom,
+            "square,pad=0",
+            fill=False,
+            edgecolor=_RED,
+            linewidth=1.6,
+            zorder=5,
+        )
+    )
+    flag = {"boxstyle": "square,pad=0.15", "facecolor": _RED, "edgecolor": "none"}
+    axes.text(right, top, kind, fontsize=6, color="white", weight="bold", ha="right", va="center", bbox=flag, zorder=6)
+
+
 def _box(axes: Axes, centre: tuple[float, float], text: str, colour: str, gets_gradient: bool) -> None:
     x, y = centre
     axes.add_patch(
@@ -184,7 +210,7 @@ def _parameters(axes: Axes, centre: tuple[float, float], operation: Operation, c
     axes.text(x + 0.08, y, "\n".join(shown), fontsize=4.6, color=_INK, va="center", linespacing=1.0, zorder=4)
 
 
-def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float], link: Link) -> None:
+def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float], link: Link, ink: str) -> None:
     carries = link is Link.GRADIENT
     axes.add_patch(
         FancyArrowPatch(
@@ -195,7 +221,7 @@ def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float], link
             shrinkB=0,
             linewidth=1.2 if carries else 0.9,
             linestyle="-" if carries else (0, (2, 2)),
-            color=_INK if carries else _GREY,
+            color=ink if carries else _GREY,
             zorder=2,
         )
     )

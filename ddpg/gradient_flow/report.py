@@ -58,8 +58,8 @@ def _lines(summary: Summary, width: int) -> Iterator[Line]:
             yield []
         yield from _head(finding, width)
         if finding.severity == "cost" and short:
-            for most, (_, text) in enumerate(summary.advice(finding)[:2], 1):
-                yield from ([(f"       {each}", "")] for each in _wrapped(text, width - 7, most))
+            for text in (finding.cause.partition(". ")[0].rstrip(".") + ".", finding.mend):
+                yield from ([(f"       {each}", "")] for each in _wrapped(text, width - 7, 2))
             continue
         if place_of(finding) not in shown:
             yield from _snippet(summary, finding, width)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ddpg.gradient_flow.notes import notes
+from ddpg.gradient_flow.notes import counted, notes
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Backward, Crossing, Finding, Loss, Step, Stepping
@@ -26,16 +26,6 @@ SIGNS = {
 
 
 @dataclass(frozen=True)
-class Module:
-    """A module or tensor: its class, its number of parameters, and where the audit has found it."""
-
-    name: str
-    kind: str
-    parameters: int
-    where: str
-
-
-@dataclass(frozen=True)
 class Cell:
     """What a loss, or an optimizer's steps, did to one module.
 
@@ -51,10 +41,14 @@ class Cell:
     by: tuple[int, ...] = ()
     finding: Finding | None = None
 
+    @property
+    def alarm(self) -> str:
+        """A sign where a fault or a hint is about this."""
+        return "!" if self.finding is not None and self.finding.severity != "cost" else ""
+
     def text(self, norms: bool = True) -> str:
         """In a few signs, or with its norm."""
-        alarm = "!" if self.finding is not None and self.finding.severity != "cost" else ""
-        return f"{self.sign}{alarm}{f' {self.norm:.3g}' if norms and self.norm is not None else ''}"
+        return f"{self.sign}{self.alarm}{f' {self.norm:.3g}' if norms and self.norm is not None else ''}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,7 @@ class Row:
     """A loss, or an optimizer's steps at one line, with the latest numbers.
 
     Attributes:
+        number: by which the losses, or the steps, are told apart.
         title: "loss 1", or the optimizer's class.
         place: the line.
         times: how many passes or steps.
@@ -73,6 +68,7 @@ class Row:
         holds: what an optimizer holds.
     """
 
+    number: int
     title: str
     place: Place
     times: int
@@ -84,6 +80,11 @@ class Row:
     drawn: Backward | None = None
     holds: tuple[str, ...] = ()
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is one."""
+        return isinstance(self.events[0], Loss)
+
 
 class Summary:
     """Modules, losses, steps, findings and notes of a record, each once.
@@ -92,20 +93,23 @@ class Summary:
         traced: whether the forward pass was followed.
         since: when the audit was made; files that are newer are not what ran.
         modules, findings, losses, steps, notes: what there is.
+        sizes: of each module, the number of its parameters.
     """
 
     def __init__(self, record: Recorder, findings: Sequence[Finding], since: float) -> None:
         self.traced, self.since, self.findings = record.tracer is not None, since, tuple(findings)
-        sizes: Counter[str] = Counter()
+        self.modules = [record.weights.parts[name] for name in record.names]
+        self.sizes: Counter[str] = Counter()
         for key, owners in record.weights.owners.items():
-            sizes.update(dict.fromkeys(owners, record.weights.sizes[key].numel()))
-        parts = ((name, record.weights.parts[name]) for name in record.names)
-        self.modules = [Module(name, part.kind, sizes[name], part.where) for name, part in parts]
-        self.losses = [self._loss(record, loss, same) for loss, same in _by(record.backwards.entries())]
+            self.sizes.update(dict.fromkeys(owners, record.weights.sizes[key].numel()))
+        passes: dict[Loss, list[Backward]] = defaultdict(list)
+        for backward in record.backwards.entries():
+            passes[backward.of].append(backward)
+        self.losses = [self._loss(record, loss, same) for loss, same in passes.items()]
         taken: dict[object, list[Step]] = defaultdict(list)
         for step in record.steps.entries():  # optimizers made one after the other are one row
             taken[step.place, step.optimizer, step.holds].append(step)
-        self.steps = [self._step(record, steps) for steps in taken.values()]
+        self.steps = [self._step(record, number, steps) for number, steps in enumerate(taken.values(), 1)]
         self.notes = list(notes(record))
 
     def _finding(self, name: str, *events: Loss | Stepping) -> Finding | None:
@@ -124,10 +128,10 @@ class Summary:
         last, crossings = passes[-1], loss.crossings
         enters = {name: tuple(dict.fromkeys(crossings[name])) for name in record.names if name in crossings}
         drawn = next((each for each in passes if each.diagram is not None and each.diagram.operations), None)
-        times = loss.passes
-        return Row(f"loss {loss.number}", last.place, times, cells, (loss,), last.loss, last.bytes, enters, drawn)
+        own = loss.number, f"loss {loss.number}", loss.place, loss.passes, cells, (loss,)
+        return Row(*own, last.loss, last.bytes, enters, drawn)
 
-    def _step(self, record: Recorder, steps: Sequence[Step]) -> Row:
+    def _step(self, record: Recorder, number: int, steps: Sequence[Step]) -> Row:
         stepping = steps[-1].of
         latest: dict[str, Step] = {}
         for step in steps:
@@ -150,7 +154,7 @@ class Summary:
             cells[name] = Cell(sign, norm, by, self._finding(name, *events))
         times = sum(each.times for each in steps)
         holds = tuple(name for name in record.names if name in stepping.holds)
-        return Row(stepping.optimizer, stepping.place, times, cells, events, holds=holds)
+        return Row(number, stepping.optimizer, stepping.place, times, cells, events, holds=holds)
 
     @property
     def rows(self) -> list[Row]:
@@ -174,31 +178,23 @@ class Summary:
 
     def signs(self) -> dict[str, str]:
         """Those that are used, with what they mean."""
-        used = "".join(f" {each.text(norms=False)} " for row in self.rows for each in row.cells.values())
-        used = (
-            used.replace("by ", "by 1 by ")
-            if any(each.by for row in self.steps for each in row.cells.values())
-            else used
-        )
+        cells = [each for row in self.rows for each in row.cells.values()]
+        used = {re.sub(r"by \d.*", "by 1", each.sign) for each in cells} | {each.alarm for each in cells}
         return {sign: meaning for sign, meaning in SIGNS.items() if sign in used}
 
     def verdict(self, most: int = 3) -> str:
         """In a line; of several faults so many by name."""
-        parts, named = [], False
-        for severity in ("fault", "hint", "cost"):
-            own = [each for each in self.findings if each.severity == severity]
-            if own:
-                count = f"{len(own)} {severity}{'s' if len(own) > 1 else ''}"
-                places = [f"{each.kind}, {place_of(each)}" for each in own[:most]]
-                places += [f"{len(own) - most} more"] if places and len(own) > most else []
-                parts.append(count if named or not places else f"{count}: {'; '.join(places)}")
-                named = True
+        parts = [counted(number, each) for each, number in Counter(each.severity for each in self.findings).items()]
         if parts:
-            return " · ".join(parts if self.findings[0].severity == "fault" else ["no fault", *parts])
+            worst = self.findings[0].severity
+            named = [f"{each.kind}, {place_of(each)}" for each in self.findings if each.severity == worst]
+            more = [f"{len(named) - most} more"] if len(named) > most else []
+            parts[0] += f": {'; '.join([*named[:most], *more])}" if most else ""
+            return " · ".join(parts if worst == "fault" else ["no fault", *parts])
         if not self.rows:
             return "nothing was recorded"
-        counts = (sum(each.times for each in rows) for rows in (self.losses, self.steps))
-        seen = "nothing found in {} backward passes and {} optimizer steps".format(*counts)
+        passes, steps = (sum(each.times for each in rows) for rows in (self.losses, self.steps))
+        seen = f"nothing found in {counted(passes, 'backward pass', 'backward passes')} and {counted(steps, 'step')}"
         return f"{seen}, but not all was seen" if self.notes else seen
 
     def advice(self, finding: Finding) -> list[tuple[str, str]]:
@@ -234,13 +230,11 @@ class Summary:
         return [finding.line, *own]
 
 
+def shows(finding: Finding, row: Row) -> bool:
+    """Whether a finding shows in this loss, or in these steps."""
+    return not set(row.events).isdisjoint(finding.at)
+
+
 def place_of(finding: Finding) -> Place:
     """Where to look."""
     return Place(finding.file, finding.line, "")
-
-
-def _by(passes: Sequence[Backward]) -> list[tuple[Loss, list[Backward]]]:
-    found: dict[Loss, list[Backward]] = defaultdict(list)
-    for each in passes:
-        found[each.of].append(each)
-    return list(found.items())

@@ -35,7 +35,7 @@ def test_nothing_is_found_in_what_was_seen():
     model = nn.Linear(3, 1)
     with GradientFlow(model=model) as flow:
         train(model)
-    assert str(flow).startswith("nothing found in 2 backward passes and 2 optimizer steps\n")
+    assert str(flow).startswith("nothing found in 2 backward passes and 2 steps\n")
 
 
 def test_an_empty_audit_says_so():

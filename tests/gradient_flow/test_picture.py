@@ -3,6 +3,8 @@
 import pytest
 import torch
 from conftest import make_agent, make_batch
+from faulty import audited
+from matplotlib.colors import to_rgba
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from torch import nn
 
@@ -80,3 +82,47 @@ def test_a_loss_of_one_operation_and_one_of_many_roots():
         torch.autograd.backward([model[0].exp().sum(), other])
     for backward in flow.backwards:
         assert picture.figure(backward).axes
+
+
+def test_a_leak_is_red_from_the_loss_to_the_module_and_has_its_name(tmp_path):
+    leaking = audited(tmp_path)
+    red = to_rgba("#C1121F")
+    for function, found in (("update_critic", True), ("update_actor", False)):
+        axes, _ = leaking.figure(function).axes
+        flags = [each for each in axes.texts if each.get_text() == "leak"]
+        frames = [each for each in axes.patches if isinstance(each, FancyBboxPatch) and not each.get_fill()]
+        arrows = [each for each in axes.patches if isinstance(each, FancyArrowPatch) and each.get_edgecolor() == red]
+        assert (len(flags), len(frames), len(arrows)) == ((1, 1, 3) if found else (0, 0, 0))
+    axes, _ = leaking.figure("update_critic").axes
+    (frame,) = (each.get_bbox() for each in axes.patches if isinstance(each, FancyBboxPatch) and not each.get_fill())
+    actor = next(each for each in axes.texts if each.get_text() == "actor")
+    assert frame.y0 < actor.get_position()[1] < frame.y1
+
+
+def chases(one, two, x):
+    """A prediction, and a target of the same network."""
+    target = 0.9 * one(x + 1) + x
+    return (one(x) - target).square().mean() + two(x).mean()
+
+
+@pytest.mark.parametrize(
+    ("kind", "program"),
+    [
+        ("dead_link", lambda one, two, x: two(one(x).detach()).mean()),
+        ("self_target", chases),
+    ],
+)
+def test_other_kinds_are_framed_where_they_have_a_place(kind, program):
+    one, two = nn.Linear(1, 1), nn.Linear(1, 1)
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (one, two)]
+    with GradientFlow(one=one, two=two, trace=True) as flow:
+        for _ in range(3):
+            for each in optimizers:
+                each.zero_grad()
+            program(one, two, torch.randn(4, 1)).backward()
+            for each in optimizers:
+                each.step()
+    assert kind in [each.kind for each in flow.findings()]
+    axes, _ = flow.figure().axes
+    assert [each.get_text() for each in axes.texts].count(kind) == 1  # of two calls of a module, the one that it is
+    assert f"· {kind}" in flow.mermaid() and "classDef fault" in flow.mermaid()

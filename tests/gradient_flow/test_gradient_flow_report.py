@@ -3,6 +3,8 @@
 import io
 import linecache
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -77,6 +79,7 @@ def test_the_table_says_what_each_pass_reached_and_each_step_did(flow):
     assert second.split()[-3:] == ["by", "2", f"{flow.steps[-1].moved['actor']:.3g}"]
     assert idle == "No gradient reached and no step moved target and spare."
     assert all(f"{sign} " in " ".join(legend) for sign in ("●", "○", "by 1", "!"))
+    assert all(each.startswith(("●", "○", "by 1", "!")) for each in legend)
     assert "~" not in " ".join(legend) and "held, not moved" not in " ".join(legend)
 
 
@@ -126,6 +129,15 @@ def test_colours_are_for_terminals(flow):
 def test_without_tracing_it_says_once_how_to_get_the_line(tmp_path, flow):
     assert "trace=True" not in str(flow)
     assert str(audited(tmp_path, trace=False)).count("trace=True") == 1
+    one, two = nn.Linear(1, 1), nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    with GradientFlow(one=one, two=two) as flow:
+        one(torch.ones(1, 1)).sum().backward()
+        optimizer.step()
+        two(torch.ones(1, 1)).sum().backward()
+        optimizer.step()
+    assert [each.kind for each in flow.findings()].count("unheld") == 2
+    assert str(flow).count("trace=True") == 1
 
 
 def test_a_file_that_changed_or_is_gone_gives_no_lines(tmp_path, flow):
@@ -177,3 +189,18 @@ def test_what_repeats_is_one_line():
     assert "×200" in str(flow)
     assert sum(each.times for each in flow.backwards) == sum(each.times for each in flow.steps) == 200
     assert len(flow.backwards) < 50
+
+
+def test_the_audit_and_its_text_need_pytorch_alone():
+    code = """
+import sys
+import torch, torch._dynamo
+before = set(sys.modules)
+from ddpg.gradient_flow import GradientFlow
+with GradientFlow(model=torch.nn.Linear(1, 1)) as flow:
+    pass
+str(flow), flow._repr_html_(), flow.as_dict()
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+assert new <= {*sys.stdlib_module_names, "torch", "ddpg"}, new
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
