@@ -72,6 +72,7 @@ class Tracer(TorchFunctionMode):
             inner = {id(each): f"{name}.{path}".rstrip(".") for path, each in part.modules()}
             inner = {key: path.replace(f".{private.COMPILED}", "") for key, path in inner.items()}
             self._families[name] = _Family(frozenset(inner), inner)
+        private.load_compiler()
         self._first = private.sequence_number()
         watch_calls(self)
         self.__enter__()  # type: ignore[no-untyped-call]

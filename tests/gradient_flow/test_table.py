@@ -1,11 +1,13 @@
 """The audit as text."""
 
+import pytest
 import torch
 from torch import nn
 
 from ddpg.gradient_flow import GradientFlow, private
 
 
+@pytest.mark.skipif(not private.knows_memory, reason="PyTorch does not tell here what memory a graph holds")
 def test_the_table_says_what_each_pass_reached_and_each_step_did():
     torch.manual_seed(0)
     actor, critic = nn.Linear(2, 1), nn.Linear(3, 1)
@@ -24,7 +26,7 @@ def test_the_table_says_what_each_pass_reached_and_each_step_did():
     lines = text.splitlines()
     assert lines[0].startswith("loss 1  ")
     assert "in test_the_table_says_what_each_pass_reached_and_each_step_did ×3" in lines[0]
-    assert f" {flow.backwards[-2].loss:.4g}{', graph of ' * private.knows_memory}" in lines[1]
+    assert f" {flow.backwards[-2].loss:.4g}, graph of " in lines[1]
     assert lines[2].split() == ["reaches", "critic", f"{flow.backwards[-2].reached['critic']:.3g}"]
     assert any(line.startswith("        enters  actor at") and "Mean ← critic ← Cat ← actor" in line for line in lines)
     first, second = (place for place, line in enumerate(lines) if line.endswith(" SGD ×3"))
