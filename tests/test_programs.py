@@ -29,7 +29,8 @@ ARGUMENTS = {"benchmark.py": ["update"]}
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_without_the_extra_a_script_ends_with_a_sentence(script):
     absent = f"import sys, runpy; sys.modules.update(dict.fromkeys({EXTRA})); "
-    run = f"{absent}sys.argv[:] = {[script, *ARGUMENTS.get(script, [])]}; runpy.run_path({str(ROOT / 'scripts' / script)!r}, run_name='__main__')"
+    arguments, path = [script, *ARGUMENTS.get(script, [])], str(ROOT / "scripts" / script)
+    run = f"{absent}sys.argv[:] = {arguments}; runpy.run_path({path!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.startswith("This needs ") and "'ddpg[train]'" in done.stderr
@@ -46,7 +47,8 @@ def test_the_library_needs_no_extra(tmp_path):
     use = (
         "import ddpg, numpy as np; from gymnasium.spaces import Box; "
         "[getattr(ddpg, name) for name in ddpg.__all__]; "
-        "agent = ddpg.DDPG(Box(-1, 1, (2,)), Box(-1, 1, (1,))); agent.save('agent.safetensors'); ddpg.DDPG.load('agent.safetensors'); "
+        "agent = ddpg.DDPG(Box(-1, 1, (2,)), Box(-1, 1, (1,))); path = 'agent.safetensors'; "
+        "agent.save(path); ddpg.DDPG.load(path); "
         "import ddpg.compilation"
     )
     subprocess.run(

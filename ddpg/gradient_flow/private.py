@@ -6,8 +6,9 @@ A part that is missing has a neutral stand-in, and whatever could be untrue with
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -41,6 +42,13 @@ def engine_arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Seque
 # What the compiler must leave alone is marked so without loading the compiler. Since 2.6.
 # Without it the public function does the same, and loads it.
 uncompiled: Callable[..., Any] = _part("_compile._disable_dynamo", torch.compiler.disable)
+
+
+def load_compiler() -> None:
+    """Before the audit's own mode is on: any optimizer loads the compiler, and PyTorch 2.6 computes while it does."""
+    with suppress(ImportError):
+        import_module("torch._dynamo")
+
 
 # Functions of PyTorch's that it puts around what it leaves uncompiled, or hands to modes. Since 2.6.
 # With other names, a gradient that PyTorch itself reads could look as if a line of the user's had.

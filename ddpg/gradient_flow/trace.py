@@ -68,6 +68,7 @@ class Tracer(TorchFunctionMode):
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         self._around: dict[int, nn.Module] = {}
         self.add(self._recorder.weights.parts.values())
+        private.load_compiler()
         self._first = private.sequence_number()
         watch_calls(self)
         self.__enter__()  # type: ignore[no-untyped-call]

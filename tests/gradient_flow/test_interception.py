@@ -1,8 +1,6 @@
 """Audits see their own thread, and leave everything as it was."""
 
 import linecache
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -117,24 +115,6 @@ def test_two_threads_each_with_its_own_and_one_without():
     }
     assert not any(flow.findings() for flow in flows.values())
     assert state() == before
-
-
-def test_it_needs_nothing_but_pytorch():
-    code = """
-import sys
-for name in ("gymnasium", "pydantic", "hydra", "matplotlib", "tensorboard", "tqdm", "yaml", "fast_sugiyama", "pytest"):
-    sys.modules[name] = None
-import torch
-from ddpg.gradient_flow import GradientFlow
-model = torch.nn.Linear(1, 1)
-with GradientFlow(model=model, trace=True) as flow:
-    model(torch.ones(1, 1)).sum().backward()
-print(flow, flow.mermaid())
-assert flow.backwards[0].reached["model"] > 0
-assert not {name for name in sys.modules if name.startswith("ddpg.")} - {"ddpg.gradient_flow"} - {
-    name for name in sys.modules if name.startswith("ddpg.gradient_flow.")}
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ with GradientFlow(model=model, trace=True) as flow:
     optimizer.step()
 assert "nothing found" in str(flow), str(flow)
 flow.mermaid()
+assert not [each for each in sys.modules if each.startswith("ddpg.") and each.split(".")[1] != "gradient_flow"]
 """
 
 

@@ -28,7 +28,7 @@ WAYS = {
     "inputs": lambda loss, parameters: loss.backward(inputs=parameters),
     "retain_graph": lambda loss, parameters: loss.backward(retain_graph=True),
     "gradient edge": lambda loss, parameters: torch.autograd.backward(
-        torch.autograd.graph.get_gradient_edge(loss), torch.ones_like(loss)
+        [torch.autograd.graph.get_gradient_edge(loss)], [torch.ones_like(loss)]
     ),
     "autograd.grad": lambda loss, parameters: [
         setattr(each, "grad", gradient)
