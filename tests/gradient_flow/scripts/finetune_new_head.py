@@ -1,4 +1,4 @@
-"""Fine-tuning: pretrain on ten classes, then go on with three, at a lower learning rate for the body."""
+"""Fine-tuning: weights for ten classes are trained on for three, at a lower learning rate for the body."""
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ class Clusters:
 def fit(model, optimizer, task, steps, tag):
     for step in range(steps):
         x, y = task.batch(64)
-        loss = F.cross_entropy(model(x), y)
+        loss = F.cross_entropy(model(x), y)  # FAULT
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -47,7 +47,7 @@ def train_model(model, criterion, optimizer, scheduler, data, num_epochs):
         running_loss = 0.0
         for index in torch.randperm(len(images)).split(16):
             optimizer.zero_grad()
-            loss = criterion(model(images[index]), labels[index])
+            loss = criterion(model(images[index]), labels[index])  # FAULT
             loss.backward()
             optimizer.step()
             running_loss += loss.item() * len(index)

@@ -52,7 +52,7 @@ def main():
     for epoch in range(n_epochs):
         for i in range(n_batches):
             # the discriminator
-            netD.zero_grad()
+            optimizerD.zero_grad()
             errD_real = criterion(netD(real_batch()), ones)  # noqa: N806
             errD_real.backward()
             fake = netG(torch.randn(batch_size, latent_dim))  # FAULT
@@ -61,7 +61,7 @@ def main():
             optimizerD.step()
 
             # the generator
-            netG.zero_grad()
+            optimizerG.zero_grad()
             fake = netG(torch.randn(batch_size, latent_dim))
             errG = criterion(netD(fake), ones)  # noqa: N806
             errG.backward()

@@ -1,4 +1,4 @@
-"""A small GPT-2 is given new tokens and trained on dialogues, in a loop of its own."""
+"""A small GPT-2 is given new tokens and trained on dialogues; the resized weights are the parameters they were."""
 
 import torch
 from torch.utils.data import DataLoader
@@ -32,7 +32,7 @@ def main():
     model.train()
     for epoch in range(3):
         for input_ids in loader:
-            outputs = model(input_ids=input_ids, labels=input_ids)  # FAULT
+            outputs = model(input_ids=input_ids, labels=input_ids)
             optimizer.zero_grad()
             outputs.loss.backward()
             optimizer.step()

@@ -88,7 +88,7 @@ def main():
         for _ in range(args.update_epochs):
             np.random.shuffle(indices)
             for mb in np.array_split(indices, args.num_minibatches):
-                _, newlogprob, entropy = agent.get_action(b_obs[mb], b_actions[mb])
+                _, newlogprob, entropy = agent.get_action(b_obs[mb], b_actions[mb])  # FAULT policy
                 ratio = (newlogprob - b_logprobs[mb]).exp()
                 advantage = b_advantages[mb]
                 advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
@@ -98,7 +98,7 @@ def main():
                 (pg_loss - 0.01 * entropy.mean()).backward()
                 actor_optimizer.step()
 
-                v_loss = 0.5 * ((agent.get_value(b_obs[mb]).flatten() - b_returns[mb]) ** 2).mean()
+                v_loss = 0.5 * ((agent.get_value(b_obs[mb]).flatten() - b_returns[mb]) ** 2).mean()  # FAULT value
                 critic_optimizer.zero_grad()
                 v_loss.backward()
                 critic_optimizer.step()
