@@ -1,0 +1,52 @@
+"""Is interrupted by Ctrl-C, saves, and ends well."""
+
+import io
+import signal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(4, 16)
+        self.out = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.hidden(x)))
+
+
+def batch(n=32):
+    x = torch.randn(n, 4)
+    return x, x.prod(dim=1, keepdim=True)
+
+
+def train(model, optimizer):
+    for step in range(100):
+        x, y = batch()
+        loss = F.mse_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 10 == 9:
+            print(f"step {step + 1}: loss {loss.item():.6f}")
+        if step == 50:
+            signal.raise_signal(signal.SIGINT)
+
+
+def main():
+    torch.manual_seed(0)
+    model = Net()
+    try:
+        train(model, torch.optim.Adam(model.parameters(), lr=1e-2))
+    except KeyboardInterrupt:
+        print("interrupted, saving")
+    finally:
+        torch.save(model.state_dict(), file := io.BytesIO())
+        print("saved", file.tell() > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The same as packaged.train."""
+
+from packaged.train import main
+
+main()

@@ -1,0 +1,60 @@
+"""Saves in a finally clause and in a context manager, however the training ends."""
+
+import contextlib
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(4, 16)
+        self.out = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.hidden(x)))
+
+
+def batch(n=32):
+    x = torch.randn(n, 4)
+    return x, x.prod(dim=1, keepdim=True)
+
+
+def train_step(model, optimizer, step):
+    x, y = batch()
+    loss = F.mse_loss(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if step % 10 == 9:
+        print(f"step {step + 1}: loss {loss.item():.6f}")
+
+
+@contextlib.contextmanager
+def saving(model):
+    try:
+        yield
+    finally:
+        print(f"saved {sum(p.numel() for p in model.parameters())} numbers")
+
+
+def main():
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    done = 0
+    try:
+        with saving(model):
+            for step in range(60):
+                train_step(model, optimizer, step)
+                done += 1
+    finally:
+        print(f"{done} steps done")
+        for step in range(60, 70):
+            train_step(model, optimizer, step)
+
+
+if __name__ == "__main__":
+    main()
