@@ -63,7 +63,7 @@ def test_costs_are_short_unless_there_is_nothing_else(flow):
     model = nn.Linear(2, 1)
     with GradientFlow(model=model) as flow:
         model(torch.ones(1, 2)).sum().backward()
-    assert re.match(r"no fault · 1 cost: waste, \S*test_report\.py:\d+\n", str(flow))
+    assert re.match(r"no fault · 1 cost: waste, \S*test_gradient_flow_report\.py:\d+\n", str(flow))
     assert "│     model(torch.ones(1, 2)).sum().backward()" in str(flow)
 
 
