@@ -20,10 +20,6 @@ from ddpg.gradient_flow.places import call_stack, innermost
 _SWALLOWED = 5  # how often a script may catch its own end
 
 
-class _Ended(SystemExit):
-    """The recording is done, and with it the script."""
-
-
 class Conductor:
     """Opens and closes audits while a script trains. It is itself told of every event, as an audit is."""
 
@@ -33,10 +29,12 @@ class Conductor:
         self._flow: GradientFlow | None = None
         self._lines: WeakKeyDictionary[Optimizer, str] = WeakKeyDictionary()
         self._taken: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
+        self._counted: dict[str, int] = {}  # the same by lines, also of those that are no more
         self._steps = self._passes = self._reports = self._ends = 0
         self._next: int | None = options.skip
         self._status = 0
         self._over = False
+        self._end: SystemExit | None = None
         self._process = os.getpid()
         self._shown = 0.0
         self._started = time.monotonic()
@@ -58,24 +56,24 @@ class Conductor:
 
     def end(self, failed: bool) -> int:
         """The script has ended; the status that the audit gives."""
+        if self._over or os.getpid() != self._process:
+            return self._status
+        self._over = True
         for name, replaced in self._replaced.items():
             setattr(os, name, replaced)
-        if os.getpid() != self._process:
-            return 0
         if self._flow is not None:
             self._close()
-            fewest = min(self._taken.values(), default=0)
+            fewest = min(self._counted.values(), default=0)
             if fewest < self._options.steps and not failed:
                 self._say(f"the script ended first: {self._counts() or 'it has made no optimizer'}.")
         elif not self._reports:
             self._say(f"the script ended after {self._steps} steps, before --skip {self._options.skip} had gone by.")
         interception.unwatch(self)
-        self._over = True
         return self._status
 
     def stopped(self, end: SystemExit) -> bool:
         """Whether it was the audit that ended the script."""
-        return isinstance(end, _Ended)
+        return end is self._end
 
     def _before(self, name: str, replaced: Any) -> Any:
         """The function, with the report before it: after it there is nothing left of this process to make one."""
@@ -99,6 +97,7 @@ class Conductor:
             trace=not options.no_trace, shared=options.shared, frozen=options.frozen, paths=options.modules
         )
         self._taken = WeakKeyDictionary(dict.fromkeys(self._lines, 0))
+        self._counted = dict.fromkeys(self._lines.values(), 0)
         self._passes = 0
         self._next = None
         self._flow.__enter__()
@@ -116,7 +115,7 @@ class Conductor:
             for each in flow.findings()
             if (each.kind in self._options.fail_on if self._options.fail_on else each.severity == "fault")
         ]
-        self._status = max(self._status, bool(wrong))
+        self._status = 1 if wrong else self._status
 
     def settled(self) -> None:
         """Nothing is under way: here a recording may begin or end."""
@@ -151,7 +150,8 @@ class Conductor:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             self._replaced["_exit"](self._status)
-        raise _Ended(self._status)
+        self._end = SystemExit(self._status)  # no class of its own: threads are silent about this one only
+        raise self._end
 
     # What is said meanwhile
 
@@ -160,8 +160,7 @@ class Conductor:
             print(f"gradient-flow: {text}", file=self._out)
 
     def _counts(self) -> str:
-        each = (f"{self._lines[it]} {taken}/{self._options.steps}" for it, taken in list(self._taken.items()))
-        return " · ".join(each)
+        return " · ".join(f"{line} {taken}/{self._options.steps}" for line, taken in self._counted.items())
 
     def _progress(self) -> None:
         if self._out.isatty() and not self._quiet and time.monotonic() - self._shown > 0.2:
@@ -178,7 +177,7 @@ class Conductor:
     def made(self, optimizer: Optimizer) -> None:
         """There is a new optimizer."""
         self._lines[optimizer] = f"{type(optimizer).__name__} {innermost(call_stack())}"
-        self._taken[optimizer] = 0
+        self._taken[optimizer] = self._counted[self._lines[optimizer]] = 0
 
     def open_pass(
         self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge], accumulate: bool
@@ -193,6 +192,7 @@ class Conductor:
         if optimizer not in self._lines:
             self.made(optimizer)
         self._taken[optimizer] += 1
+        self._counted[self._lines[optimizer]] = self._taken[optimizer]
 
     def ran_elsewhere(self, thread: str) -> None:
         """Another thread trains: if nothing does here, look there."""

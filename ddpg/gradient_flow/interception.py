@@ -148,6 +148,7 @@ def _forget() -> None:
     for audit in _thread.audits:
         audit.abandon()
     _thread.audits, _thread.callers, _thread.passes = (), (), ()
+    _audits.clear()
 
 
 if hasattr(os, "register_at_fork"):

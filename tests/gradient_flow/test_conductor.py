@@ -3,12 +3,12 @@
 import io
 import os
 import threading
+from contextlib import suppress
 
 import pytest
 import torch
 from torch import nn
 
-from ddpg.gradient_flow import interception
 from ddpg.gradient_flow.command import parser
 from ddpg.gradient_flow.conductor import Conductor
 
@@ -37,7 +37,7 @@ class Loop:
 
 
 @pytest.fixture
-def conduct():
+def conduct(monkeypatch):
     """Begins to conduct; what follows in the test is the script."""
     begun = []
 
@@ -48,9 +48,9 @@ def conduct():
         return conductor
 
     yield begin
+    monkeypatch.undo()
     for each in begun:
         each.end(failed=False)
-        interception.unwatch(each)
 
 
 def said(conductor):
@@ -117,15 +117,13 @@ def test_a_wrapper_around_optimizers_is_not_waited_for(conduct):
         loop.run(10)
 
 
-def test_a_script_that_catches_its_end_is_ended_from_outside(conduct):
+def test_a_script_that_catches_its_end_is_ended_from_outside(conduct, monkeypatch):
     conductor, loop = conduct("--steps", "2"), Loop()
     ends = []
-    conductor._replaced["_exit"] = ends.append
+    monkeypatch.setitem(conductor._replaced, "_exit", ends.append)
     for _ in range(9):
-        try:
+        with suppress(BaseException):  # what a script should not do, and some do
             loop.run(10)
-        except BaseException:  # what a script should not do, and some do
-            pass
     assert ends[0] == 1
     assert "catches every exception" in said(conductor)
     assert said(conductor).count("fault: leak") == 1
@@ -160,7 +158,12 @@ def test_one_that_never_steps_gets_a_sentence(conduct):
 
 def test_a_thread_that_trains_alone_is_followed(conduct):
     conductor, loop = conduct("--steps", "3"), Loop()
-    thread = threading.Thread(target=loop.run, args=(50,))
+
+    def train():
+        with suppress(SystemExit):  # which threads are silent about
+            loop.run(50)
+
+    thread = threading.Thread(target=train)
     thread.start()
     thread.join()
     assert loop.done < 50
@@ -174,6 +177,7 @@ def test_names_that_are_not_there_are_said_to_be_so(conduct):
         Loop().run(9)
     assert "encoder was said to be shared or frozen, and no module of that name was found" in said(conductor)
     assert "actor" in said(conductor)
+    conductor.end(failed=False)
     chosen = conduct("--steps", "2", "--modules", "a=loop.actor,b=loop.nothing")
     loop = Loop()
     with pytest.raises(SystemExit):
@@ -196,6 +200,7 @@ def test_of_several_processes_the_first_reports(conduct, monkeypatch):
     with pytest.raises(SystemExit):
         Loop().run(9)
     assert not said(conductor)
+    conductor.end(failed=False)
     monkeypatch.setenv("RANK", "0")
     conductor = conduct("--steps", "2")
     with pytest.raises(SystemExit):
