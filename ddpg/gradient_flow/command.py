@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _WRAPPERS = ("_compile.py", "eval_frame.py", "external_utils.py")  # what PyTorch puts around what it must not compile
-_KINDS = (
+_KINDS = (  # those of findings.py, which needs PyTorch
     "leak", "stale_gradient", "dead_link", "drift", "applied_twice", "unreached", "unheld", "self_target", "cut_term",
     "constant_gradient", "waste", "tracked_target",
 )  # fmt: skip

@@ -1,10 +1,12 @@
 """When a script is audited: from which step on, for how long, and what follows."""
 
 import argparse
+import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 from weakref import WeakKeyDictionary
 
@@ -110,12 +112,26 @@ class Conductor:
         self._clear()
         if not self._quiet:
             flow.report(self._out)
+            self._write(flow)
         wrong = [
             each
             for each in flow.findings()
             if (each.kind in self._options.fail_on if self._options.fail_on else each.severity == "fault")
         ]
         self._status = 1 if wrong else self._status
+
+    def _write(self, flow: GradientFlow) -> None:
+        """What else was asked for; of later recordings into files of their own."""
+        options, number = self._options, f"-{self._reports}" if self._reports > 1 else ""
+        for file, write in ((options.html, flow.html), (options.json, _json(flow))):
+            if file is not None:
+                stem, ending = os.path.splitext(file)
+                try:
+                    write(f"{stem}{number}{ending}")
+                except OSError as error:
+                    self._say(f"{file} cannot be written: {error.strerror}.")
+        if options.github:
+            print(flow.github(), file=sys.stdout, flush=True)
 
     def settled(self) -> None:
         """Nothing is under way: here a recording may begin or end."""
@@ -215,6 +231,10 @@ class Conductor:
 
     def abandon(self) -> None:
         """It is another process that goes on here."""
+
+
+def _json(flow: GradientFlow) -> Callable[[str], object]:
+    return lambda file: Path(file).write_text(json.dumps(flow.as_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 class _Pass:

@@ -103,6 +103,8 @@ class Discovery:
         new: list[Part] = []
         for each in wanted:
             top = _containing(each, found)
+            if top is None and isinstance(each, nn.Module):  # a slice of one
+                top = next((around for inner in each.parameters() if (around := _containing(inner, found))), None)
             if top is None and self._searches < _MOST_SEARCHES:
                 self._searches += 1
                 somewhere = _unreachable(each)
@@ -245,8 +247,10 @@ def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict
         seen.add(id(each))
         if issubclass(kind, ModuleType) and not (len(path) == 1 and own_code(getattr(each, "__file__", None) or "<")):
             continue
-        for name, inner in _items(each):
-            queue.append(((*path, name), inner, where if issubclass(kind, _HOLDERS) else _of_object(each), id(each)))
+        if issubclass(kind, _HOLDERS):  # before the variables that came later, such as those of loops over it
+            queue.extendleft(reversed([((*path, name), inner, where, namespace) for name, inner in _items(each)]))
+        else:
+            queue.extend(((*path, name), inner, _of_object(each), id(each)) for name, inner in _items(each))
 
 
 _PLAIN = {int, float, str, bytes, bool, type(None), complex}
@@ -296,8 +300,16 @@ def _unreachable(each: nn.Module | Tensor) -> nn.Module | Tensor:
     """The largest module that something is a part of, where no variable leads to it; itself, if it is in none."""
     kinds = {nn.Module}.union(subclasses(nn.Module))
     everything: list[Any] = gc.get_objects()
-    around = [one for one in everything if type(one) in kinds and "_modules" in vars(one) and _has(one, each)]
-    return max(around, key=lambda one: sum(1 for _ in one.modules()), default=each)
+    modules: list[Any] = [one for one in everything if type(one) in kinds and "_modules" in vars(one)]
+    around: Any = each
+    while around is not None:
+        each = around
+        around = next((one for one in modules if _is_child(each, one)), None)
+    return each
+
+
+def _is_child(each: nn.Module | Tensor, module: nn.Module) -> bool:
+    return any(each is child for own in (module._modules, module._parameters) for child in own.values())
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | Tensor]]:
