@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -111,8 +112,10 @@ class Conductor:
         self._reports += 1
         self._clear()
         if not self._quiet:
+            state = random.getstate()  # from which rich draws
             flow.report(self._out)
             self._write(flow)
+            random.setstate(state)
         wrong = [
             each
             for each in flow.findings()

@@ -12,8 +12,8 @@ _MOST_SIDE_BY_SIDE = 8
 def levels(record: "Recorder") -> list[str]:
     """Names for all parameters: each the largest part whose parameters fared alike.
 
-    That is: the same optimizers hold them, the same losses reach them, and nothing was declared of some. Of many parts
-    of one module only those are named that differ from the most of it.
+    That is: the same optimizers hold them, the same losses reach them, all or none are copies of others, and nothing
+    was declared of some. Of many parts of one module only those are named that differ from the most of it.
     """
     fates: dict[str, object] = _fates(record)
     parts = record.weights.parts
@@ -56,4 +56,5 @@ def _fates(record: "Recorder") -> dict[str, object]:
         for key, use in loss.uses.items():
             if use.passes:
                 reached[key].add(place)
-    return {key: (frozenset(holders[key]), frozenset(reached[key])) for key in record.weights.names}
+    copied = {key for key, writes in record.weights.writes.items() if any(writes.sources)}
+    return {key: (frozenset(holders[key]), frozenset(reached[key]), key in copied) for key in record.weights.names}
