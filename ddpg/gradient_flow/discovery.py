@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType, ModuleType
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -24,6 +24,7 @@ from ddpg.gradient_flow.tensors import is_leaf
 _MOST_OBJECTS = 20_000
 _MOST_ITEMS = 200
 _DEEPEST = 5
+_DEEPEST_FOREIGN = 2  # inside objects of libraries
 _MOST_PARTS = 64  # of one module, those that are followed by themselves
 _MOST_FOUND = 300
 _MOST_SEARCHES = 20
@@ -58,20 +59,29 @@ class Discovery:
         self.paths = dict(paths or {})
         self.left_out = 0
         self._chosen = bool(paths)
-        self._known: WeakSet[nn.Module] = WeakSet()
+        self._known: dict[int, ref[nn.Module]] = {}  # no WeakSet: modules may compare in ways of their own
         self._tensors = WeakTensorKeyDictionary()  # those that were looked for; the name of the part that has one
         self._searches = 0
         self._parts: dict[str, Part] = {}
 
     def knows(self, module: nn.Module) -> bool:
         """Whether it has been looked for already."""
-        return module in self._known
+        known = self._known.get(id(module))
+        return known is not None and known() is module
+
+    def _met(self, module: nn.Module) -> None:
+        id_ = id(module)
+        self._known[id_] = ref(module, lambda gone: self._forget(id_, gone))
+
+    def _forget(self, id_: int, gone: ref[nn.Module]) -> None:
+        if self._known.get(id_) is gone:
+            del self._known[id_]
 
     def around(self, module: nn.Module) -> list[Part]:
         """What is new with a module that is called: the largest one that it is a part of, with its parts."""
-        if module in self._known or _under_construction():
+        if self.knows(module) or _under_construction():
             return []
-        self._known.add(module)
+        self._met(module)
         if next(iter(part_of("", module).parameters()), None) is None:
             return []
         return self._new([module], True)
@@ -110,7 +120,7 @@ class Discovery:
                 somewhere = _unreachable(each)
                 if somewhere is not each or alone:
                     top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0, len(found))
-            new += self._cover(top, found) if top is not None else []
+            new += self._add(top.each, self._name(top, found), top, found) if top is not None else []
         return new + self._copies(new, found)
 
     def _copies(self, parts: Iterable[Part], found: Mapping[int, _Found]) -> list[Part]:
@@ -119,23 +129,11 @@ class Discovery:
         alike = (
             each
             for each in found.values()
-            if isinstance(each.each, nn.Module) and each.each not in self._known and _shapes(each.each) in shapes
+            if isinstance(each.each, nn.Module) and not self.knows(each.each) and _shapes(each.each) in shapes
         )
-        return [part for each in list(alike) for part in self._cover(each, found)]
+        return [part for each in list(alike) for part in self._add(each.each, self._name(each, found), each, found)]
 
-    def _cover(self, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
-        """The module with its parts; those that had a name of their own before it was made of them by that."""
-        new: list[Part] = []
-        if isinstance(top.each, nn.Module):
-            inner = {id(each) for each in top.each.modules()}
-            for each in found.values():
-                if each is top:
-                    break
-                if id(each.each) in inner and each.namespace == top.namespace and isinstance(each.each, nn.Module):
-                    new += self._cover(each, found)
-        return new + self._add(top.each, self._name(top, found), top)
-
-    def _add(self, each: nn.Module | Tensor, name: str, top: _Found) -> list[Part]:
+    def _add(self, each: nn.Module | Tensor, name: str, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
         """The module with its parts, or what of it is not looked at yet."""
         if isinstance(each, Tensor):
             if self._has(each):
@@ -147,28 +145,35 @@ class Discovery:
         own = part_of(name, each, keep=False)
         tensors = [tensor for _, tensor in own.parameters()]
         seen = sum(map(self._has, tensors))
-        self._known.update(module for _, module in own.modules())
+        for _, module in own.modules():
+            self._met(module)
         if seen:  # what else it has, by the names of its parts
             children = _children(each) if seen < len(tensors) else ()
-            return [part for path, child in children for part in self._add(child, f"{name}.{path}", top)]
+            return [part for path, child in children for part in self._add(child, f"{name}.{path}", top, found)]
         if not tensors or len(self._parts) >= _MOST_FOUND:
             self.left_out += bool(tensors)
             return []
         own.name = self._free(name)
-        return [self._remember(own, top), *self._nested(own, top)]
+        return [self._remember(own, top), *self._nested(own, top, found)]
 
-    def _nested(self, root: Part, top: _Found) -> list[Part]:
-        """The parts of a module, the largest first, as far as is worth following them one by one."""
+    def _nested(self, root: Part, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
+        """The parts of a module, the largest first, as far as is worth following them one by one.
+
+        One that had a name of its own before the module was made of it keeps that.
+        """
         nested: list[Part] = []
         queue: deque[tuple[str, nn.Module | Tensor]] = deque([(root.name, root.module)] if root.module else [])
         while queue:
-            name, each = queue.popleft()
+            around, each = queue.popleft()
             children = list(_children(each)) if isinstance(each, nn.Module) else []
             if len(nested) + len(children) > _MOST_PARTS:
                 break
             for path, child in children:
-                inner = part_of(f"{name}.{path}", child, keep=False)
-                inner.inside = root.name
+                own = found.get(id(child))
+                earlier = own is not None and own.rank < top.rank and own.namespace == top.namespace
+                name = self._free(self._name(own, found)) if own is not None and earlier else f"{around}.{path}"
+                inner = part_of(name, child, keep=False)
+                inner.inside, inner.around = root.name, around
                 if any(True for _ in inner.parameters()):
                     nested.append(self._remember(inner, top))
                     queue.append((inner.name, child))
@@ -230,11 +235,11 @@ def _look() -> dict[int, _Found]:
 
 
 def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict[int, _Found], seen: set[int]) -> None:
-    queue: deque[tuple[tuple[str, ...], Any, str, int]] = deque(
-        ((name,), each, where, namespace) for name, each in list(variables.items()) if not name.startswith("__")
+    queue: deque[tuple[tuple[str, ...], Any, str, int, int]] = deque(
+        ((name,), each, where, namespace, 0) for name, each in list(variables.items()) if not name.startswith("__")
     )
     while queue and len(seen) < _MOST_OBJECTS:
-        path, each, where, namespace = queue.popleft()
+        path, each, where, namespace, foreign = queue.popleft()
         kind = type(each)
         if id(each) in seen or kind in _PLAIN:
             continue
@@ -245,16 +250,25 @@ def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict
         if len(path) > _DEEPEST or issubclass(kind, (type, Optimizer, Tensor)):
             continue
         seen.add(id(each))
-        if issubclass(kind, ModuleType) and not (len(path) == 1 and own_code(getattr(each, "__file__", None) or "<")):
-            continue
-        if issubclass(kind, _HOLDERS):  # before the variables that came later, such as those of loops over it
-            queue.extendleft(reversed([((*path, name), inner, where, namespace) for name, inner in _items(each)]))
-        else:
-            queue.extend(((*path, name), inner, _of_object(each), id(each)) for name, inner in _items(each))
+        if issubclass(kind, ModuleType):
+            if len(path) == 1 and own_code(getattr(each, "__file__", None) or "<frozen "):
+                queue.extend(((*path, name), it, _of_object(each), id(each), 0) for name, it in _items(each))
+        elif issubclass(kind, _HOLDERS):  # before the variables that came later, such as those of loops over it
+            inner = [((*path, name), it, where, namespace, foreign) for name, it in _items(each)]
+            queue.extendleft(reversed(inner))
+        elif _of_own_code(kind):
+            queue.extend(((*path, name), it, _of_object(each), id(each), foreign) for name, it in _items(each))
+        elif foreign < _DEEPEST_FOREIGN:
+            public = ((name, it) for name, it in _items(each) if not name.startswith("_"))
+            queue.extend(((*path, name), it, _of_object(each), id(each), foreign + 1) for name, it in public)
 
 
 _PLAIN = {int, float, str, bytes, bool, type(None), complex}
 _HOLDERS = (dict, list, tuple)
+
+
+def _of_own_code(kind: type) -> bool:
+    return own_code(getattr(sys.modules.get(kind.__module__), "__file__", None) or "")
 
 
 def _items(each: Any) -> Iterator[tuple[str, Any]]:

@@ -1,10 +1,11 @@
 """What is wrong with a training, decided from the record alone: all kinds, worst first."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ddpg.gradient_flow import costs, faults, hints, unused
 from ddpg.gradient_flow.cases import merged
+from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Finding
 
@@ -40,13 +41,13 @@ class Settings:
     frozen: frozenset[str] = frozenset()
     least_cost: float = 0.01
 
-    def for_parts(self, names: Collection[str]) -> "Settings":
+    def for_parts(self, parts: Mapping[str, Part]) -> "Settings":
         """The same, with what was said of a module said of its parts."""
-        shared, frozen = (
-            each | {name for name in names if any(name.startswith(f"{whole}.") for whole in each)}
-            for each in (self.shared, self.frozen)
-        )
-        return replace(self, shared=shared, frozen=frozen)
+        shared, frozen = set(self.shared), set(self.frozen)
+        for name, part in parts.items():  # the larger before the smaller
+            for said in (shared, frozen):
+                said |= {name} if part.around in said else set()
+        return replace(self, shared=frozenset(shared), frozen=frozenset(frozen))
 
 
 def findings(record: Recorder, settings: Settings) -> list[Finding]:

@@ -125,7 +125,7 @@ class GradientFlow:
         `ddpg.gradient_flow` says what each kind means.
         """
         self._record.refresh()
-        return findings(self._record, self._settings.for_parts(self._record.names))
+        return findings(self._record, self._settings.for_parts(self._record.weights.parts))
 
     def __str__(self) -> str:
         return plain(self._summary())

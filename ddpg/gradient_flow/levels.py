@@ -22,15 +22,17 @@ def levels(record: "Recorder") -> list[str]:
         for name in names:
             keys[name].add(key)
 
-    def children(name: str) -> list[str]:
-        root = parts[name].inside or name
-        inner = [each for each, part in parts.items() if part.inside == root and each.startswith(f"{name}.")]
-        return [each for each in inner if not any(each.startswith(f"{other}.") for other in inner)]
+    children: dict[str, list[str]] = defaultdict(list)
+    for name, part in parts.items():
+        if keys[name]:
+            children[part.around].append(name)
+
+    def holds_declared(name: str) -> bool:
+        return any(each in record.declared or holds_declared(each) for each in children[name])
 
     def shown(name: str) -> list[str]:
-        inner = children(name)
-        declared = any(each.startswith(f"{name}.") for each in record.declared & parts.keys())
-        if not inner or (len({fates[key] for key in keys[name]}) < 2 and not declared):
+        inner = children[name]
+        if not inner or (len({fates[key] for key in keys[name]}) < 2 and not holds_declared(name)):
             return [name]
         if len(inner) <= _MOST_SIDE_BY_SIDE:
             return [each for child in inner for each in shown(child)]

@@ -24,6 +24,7 @@ class Part:
         unregistered: likewise what the module has in plain attributes, by path: modules, and tensors that require a
             gradient.
         inside: the part of which it is one of the parts, if it was found there.
+        around: the smallest part that contains it, if so.
         where: where the user's code has it, in words; empty if the user has named it.
         rank: its place among what was found.
     """
@@ -34,6 +35,7 @@ class Part:
     unregistered: dict[str, Callable[[], nn.Module | Tensor | None]] = field(default_factory=dict)
     kind: str = "Tensor"
     inside: str = ""
+    around: str = ""
     where: str = ""
     rank: int = 0
 

@@ -243,8 +243,8 @@ class Weights:
 
     def large(self, parameter: Parameter) -> tuple[str, ...]:
         """The modules that have a parameter, and their largest parts that do."""
-        names = [(name, self.parts[name].inside) for name in parameter.names]
-        return tuple(name for name, inside in names if "." not in name.removeprefix(f"{inside}.") or not inside)
+        parts = map(self.parts.__getitem__, parameter.names)
+        return tuple(part.name for part in parts if part.around in ("", part.inside))
 
     def kin(self, key: str) -> set[str]:
         """Keys of the parameters of the same part: of a module of its own, or a child of one that is named whole."""
