@@ -120,7 +120,9 @@ class Discovery:
                 somewhere = _unreachable(each)
                 if somewhere is not each or alone:
                     top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0, len(found))
-            new += self._add(top.each, self._name(top, found), top, found) if top is not None else []
+            if top is not None:
+                top = _unwrapped(top, found)
+                new += self._add(top.each, self._name(top, found), top, found)
         return new + self._copies(new, found)
 
     def _copies(self, parts: Iterable[Part], found: Mapping[int, _Found]) -> list[Part]:
@@ -170,7 +172,7 @@ class Discovery:
                 break
             for path, child in children:
                 own = found.get(id(child))
-                earlier = own is not None and own.rank < top.rank and own.namespace == top.namespace
+                earlier = own is not None and _made_before(own, top)
                 name = self._free(self._name(own, found)) if own is not None and earlier else f"{around}.{path}"
                 inner = part_of(name, child, keep=False)
                 inner.inside, inner.around = root.name, around
@@ -297,6 +299,21 @@ def _containing(each: nn.Module | Tensor, found: Mapping[int, _Found]) -> _Found
     contents = [{id(inner) for inner in one.each.modules()} for one in around if isinstance(one.each, nn.Module)]
     largest = (one for one, own in zip(around, contents, strict=True) if not any(own < other for other in contents))
     return next(largest, found.get(id(each)))
+
+
+def _unwrapped(top: _Found, found: Mapping[int, _Found]) -> _Found:
+    """What a module was made around, with a name of its own and all of its parameters; itself, if there is none."""
+    if isinstance(top.each, nn.Module):
+        inner, own = {id(each) for each in top.each.modules()}, set(map(id, top.each.parameters()))
+        for each in found.values():
+            if _made_before(each, top) and id(each.each) in inner and isinstance(each.each, nn.Module):
+                if own == set(map(id, each.each.parameters())):
+                    return each
+    return top
+
+
+def _made_before(one: _Found, other: _Found) -> bool:
+    return one.rank < other.rank and one.namespace == other.namespace
 
 
 def _shapes(module: nn.Module) -> tuple[object, ...]:

@@ -125,7 +125,7 @@ SOUND = (
     Expected(
         "lightning_classifier.py",
         (
-            "LitClassifier|model|classifier|lightning_module",
+            "LitClassifier|lit_classifier|model|classifier|lightning_module",
             of("LitClassifier|model|lightning_module", "backbone head"),
         ),
         also=("LitClassifier", "model"),
