@@ -57,11 +57,24 @@ AROUND_UNCOMPILED = ("__torch_function__", "_fn", "inner")
 # Where torch.compile keeps the module that it wraps. Since 2.6. With another name it would be in the parameters' names.
 COMPILED = "_orig_mod"
 
+
+def _hides_memory(tensor: Tensor) -> bool:
+    """Whether a dense tensor has no memory of its own, as what transforms wrap."""
+    try:
+        if tensor.layout is torch.strided:
+            tensor.untyped_storage()
+    except (RuntimeError, NotImplementedError):
+        return True
+    return False
+
+
 # Whether a compiler traces, or a transform of torch.func runs, whose passes are no passes of the training. Since 2.6.
-# Without them such passes are left out only where their tensors are fake.
+# Without them such passes are known by tensors that are fake or hide their memory.
 _tracing_context = _part("_guards.TracingContext.try_get", lambda: None)
-_transform = _part("_C._functorch.peek_interpreter_stack", lambda: None)
-_is_batched = _part("_C._functorch.is_legacy_batchedtensor", lambda tensor: False)
+_transform = _part("_C._functorch.peek_interpreter_stack")
+_is_batched = _part("_C._functorch.is_legacy_batchedtensor")
+if None in (_transform, _is_batched):
+    _transform, _is_batched = lambda: None, _hides_memory
 
 
 def tracing() -> bool:
