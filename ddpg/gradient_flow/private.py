@@ -1,7 +1,7 @@
 """What the audit uses of PyTorch that is not public, all of it: what for, since when, and what is lost without it.
 
 A part that is missing has a neutral stand-in, and whatever could be untrue without it is not said; `lost` tells of it.
-"Since" is the oldest of the versions that it was looked for in, of which 2.6 is the first.
+"Since" is the oldest version in which it was found, of those tried: 2.6, 2.8, 2.10, 2.13, 2.14.
 """
 
 import re
@@ -57,11 +57,24 @@ AROUND_UNCOMPILED = ("__torch_function__", "_fn", "inner")
 # Where torch.compile keeps the module that it wraps. Since 2.6. With another name it would be in the parameters' names.
 COMPILED = "_orig_mod"
 
+
+def _hides_memory(tensor: Tensor) -> bool:
+    """Whether a dense tensor has no memory of its own, as what transforms wrap."""
+    try:
+        if tensor.layout is torch.strided:
+            tensor.untyped_storage()
+    except (RuntimeError, NotImplementedError):
+        return True
+    return False
+
+
 # Whether a compiler traces, or a transform of torch.func runs, whose passes are no passes of the training. Since 2.6.
-# Without them such passes are left out only where their tensors are fake.
+# Without them such passes are known by tensors that are fake or hide their memory.
 _tracing_context = _part("_guards.TracingContext.try_get", lambda: None)
-_transform = _part("_C._functorch.peek_interpreter_stack", lambda: None)
-_is_batched = _part("_C._functorch.is_legacy_batchedtensor", lambda tensor: False)
+_transform = _part("_C._functorch.peek_interpreter_stack")
+_is_batched = _part("_C._functorch.is_legacy_batchedtensor")
+if None in (_transform, _is_batched):
+    _transform, _is_batched = lambda: None, _hides_memory
 
 
 def tracing() -> bool:
@@ -101,8 +114,8 @@ def is_new(node: Node, first: int) -> bool:
     return bool(node._sequence_nr() >= first)
 
 
-# What a node has saved, and whether hooks have packed it away, for then it must not be unpacked. Since 2.8.
-# Without it no size of a graph is known, and none is said.
+# What a node has saved, and whether hooks have packed it away, for then it must not be unpacked. Since 2.10.
+# Without it no size of a graph is known, none is said, and no tracked target is too small to be named.
 knows_memory = all(_part(f"_C._autograd.SavedTensor.{name}") is not None for name in ("data", "unpack_hook"))
 
 

@@ -325,7 +325,7 @@ class Backward(_Event):
         loss: the value; None if it was not a single number.
         reached: for each module that got a gradient, the norm of what this pass contributed.
         parameters: for each of these, which parameters.
-        bytes: of the tensors that the graph held, parameters not counted; 0 if PyTorch does not tell, as before 2.8.
+        bytes: of the tensors that the graph held, parameters not counted; 0 if PyTorch does not tell, as 2.8 does not.
         crossings: with tracing, for each module in the graph, where its output entered the loss.
         diagram: with tracing, the graph as it is drawn.
         times: how many passes this stands for.

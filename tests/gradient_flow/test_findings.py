@@ -28,6 +28,9 @@ ONLY_TRACED = {
 }  # nothing of that graph, or edit, is left when the loss is sent backward, or the optimizer steps
 OF_THE_FORWARD_PASS = HINTS | {"unreached"}  # without tracing these are not found, or are less certain
 
+# L-BFGS of PyTorch 2.8 itself is warned of this.
+pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
+
 
 def found(findings):
     return {(each.kind, module, each.line) for each in findings for module in each.modules or ("",)}

@@ -53,6 +53,6 @@ def test_a_tensor_and_a_scripted_module():
     assert not part.is_module
     assert list(part.parameters()) == [("", tensor)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's, of scripting
+        warnings.simplefilter("ignore")  # PyTorch's, of scripting
         scripted = torch.jit.script(nn.Linear(1, 1))
     assert names(part_of("scripted", scripted)) == ["weight", "bias"]

@@ -125,7 +125,7 @@ def compiled_backend():
     torch._dynamo.reset()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Guards may run slower")  # of Python 3.13.0
 @pytest.mark.parametrize("named", ["original", "compiled", "in place", "function"])
 def test_compiled_modules(compiled_backend, named):
     class Critic(nn.Module):
@@ -171,7 +171,7 @@ def test_compiled_modules(compiled_backend, named):
     unaudited.backward()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Guards may run slower")  # of Python 3.13.0
 def test_a_compiled_step(compiled_backend):
     model = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -111,6 +111,18 @@ def test_a_missing_part_changes_no_finding_that_does_not_need_it(without, path, 
     assert [each.kind for each in flow.findings()] == kinds
 
 
+@pytest.mark.parametrize("part", ["peek_interpreter_stack", "is_legacy_batchedtensor"])
+@pytest.mark.parametrize("trace", [False, True])
+def test_transforms_are_no_passes_even_where_pytorch_does_not_tell_of_them(without, part, trace):
+    without(f"_C._functorch.{part}")
+    model, x = nn.Linear(2, 1), torch.ones(3, 2, requires_grad=True)
+    with GradientFlow(model=model, trace=trace) as flow:
+        torch.func.vmap(torch.func.grad(lambda x: model(x).square().sum()))(torch.ones(3, 2))
+        torch.autograd.grad(model(x).square().sum(1), x, torch.eye(3), is_grads_batched=True)
+        model(x).sum().backward()
+    assert len(flow.backwards) == 1
+
+
 def test_without_sizes_none_is_said(without):
     assert not private.knows_memory or "graph of" in str(audit())
     without("_C._autograd.SavedTensor.data")
