@@ -58,6 +58,7 @@ class Discovery:
     def __init__(self, paths: Mapping[str, str] | None = None) -> None:
         self.paths = dict(paths or {})
         self.left_out = 0
+        self.trouble = ""
         self._chosen = bool(paths)
         self._known: dict[int, ref[nn.Module]] = {}  # no WeakSet: modules may compare in ways of their own
         self._tensors = WeakTensorKeyDictionary()  # those that were looked for; the name of the part that has one
@@ -164,7 +165,9 @@ class Discovery:
         One that had a name of its own before the module was made of it keeps that.
         """
         nested: list[Part] = []
-        queue: deque[tuple[str, nn.Module | Tensor]] = deque([(root.name, root.module)] if root.module else [])
+        queue: deque[tuple[str, nn.Module | Tensor]] = deque()
+        if (module := root.module) is not None:
+            queue.append((root.name, module))
         while queue:
             around, each = queue.popleft()
             children = list(_children(each)) if isinstance(each, nn.Module) else []

@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -202,13 +202,19 @@ class Recorder:
         """A module is about to be called."""
         if self.discovery is not None and not self.discovery.knows(module):
             with aside():
-                self._look_at(self.discovery.around(module))
+                self._search(lambda discovery: discovery.around(module))
 
     def _find(self, tensors: Iterable[Tensor], reached: bool = False) -> None:
-        if self.discovery is not None:
-            self._look_at(self.discovery.of(tensors, reached))
+        self._search(lambda discovery: discovery.of(tensors, reached))
 
-    def _look_at(self, parts: Sequence[Part]) -> None:
+    def _search(self, search: Callable[[Discovery], list[Part]]) -> None:
+        if self.discovery is None:
+            return
+        try:
+            parts = search(self.discovery)
+        except Exception as error:  # modules of libraries answer in ways of their own: the script is not to suffer
+            self.discovery.trouble = f"{type(error).__name__}: {error}"
+            return
         if parts:
             self.weights.add(parts)
             for part in parts:
