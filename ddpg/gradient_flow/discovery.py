@@ -309,9 +309,9 @@ def _unwrapped(top: _Found, found: Mapping[int, _Found]) -> _Found:
     if isinstance(top.each, nn.Module):
         inner, own = {id(each) for each in top.each.modules()}, set(map(id, top.each.parameters()))
         for each in found.values():
-            if _made_before(each, top) and id(each.each) in inner and isinstance(each.each, nn.Module):
-                if own == set(map(id, each.each.parameters())):
-                    return each
+            module = each.each if _made_before(each, top) and id(each.each) in inner else None
+            if isinstance(module, nn.Module) and own == set(map(id, module.parameters())):
+                return each
     return top
 
 

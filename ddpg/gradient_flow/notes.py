@@ -18,7 +18,7 @@ def notes(record: Recorder) -> Iterator[str]:
     if record.discovery is not None and record.discovery.trouble:
         yield f"The search for modules met with an error, and may have missed some: {record.discovery.trouble}."
     if record.discovery is not None and record.discovery.left_out:
-        yield f"There were more modules than are looked at: {counted(record.discovery.left_out, "module")} left out."
+        yield f"There were more modules than are looked at: {counted(record.discovery.left_out, 'module')} left out."
     for name, path in record.discovery.paths.items() if record.discovery is not None else ():
         yield f"{name}={path}: no variable of the running code has a module there; {found}."
     for name in dict.fromkeys(record.weights.parts[name].inside or name for name in record.names):
