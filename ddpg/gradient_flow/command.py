@@ -8,7 +8,7 @@ import builtins
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
@@ -93,7 +93,8 @@ def _paths(text: str) -> dict[str, str]:
 def main(arguments: Iterable[str] | None = None) -> NoReturn:
     """Run the command, and exit."""
     made = parser()
-    options = made.parse_args(None if arguments is None else list(arguments))
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = made.parse_args(arguments)
     command = options.module if options.module is not None else options.script
     if not command:
         made.error("which script? For example: gradient-flow train.py")
@@ -108,6 +109,7 @@ def main(arguments: Iterable[str] | None = None) -> NoReturn:
     out = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
     run, module = _module(command, made) if options.module is not None else _script(command, made)
     session = _Session(options, out)
+    _before_other_ends(session, arguments[: len(arguments) - len(command)], command[0])
     before = sys.modules["__main__"]  # kept: its functions are running
     sys.modules["__main__"] = module
     sys.argv = [module.__file__ or command[0] if options.module is not None else command[0], *command[1:]]
@@ -182,13 +184,43 @@ class _Session:
         """Whether it was the audit that ended the script."""
         return self._conductor is not None and self._conductor.stopped(end)
 
+    def say(self, text: str) -> None:
+        """A line to the user."""
+        print(f"gradient-flow: {text}", file=self._out)
+
     def end(self, failed: bool = False) -> int:
         """The script has ended; the status that the audit gives."""
         if self._conductor is not None:
             return self._conductor.end(failed)
         if not failed:
-            print("gradient-flow: the script has not imported torch: there was nothing to look at.", file=self._out)
+            self.say("the script has not imported torch: there was nothing to look at.")
         return 0
+
+
+def _before_other_ends(session: _Session, options: list[str], script: str) -> None:
+    """Where a process ends past its last line the report comes before; a script that starts itself anew is audited."""
+    system: Any = os
+    process, exit_, execute, execute_in = os.getpid(), system._exit, system.execv, system.execve
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() == process:
+            status = session.end() or status
+        exit_(status)
+        raise AssertionError
+
+    def again(arguments: Sequence[str]) -> Sequence[str]:
+        if os.getpid() != process:
+            return arguments
+        interpreter, *rest = arguments
+        if os.path.basename(interpreter) == os.path.basename(sys.executable) and script in rest[:2]:
+            return [interpreter, "-m", __package__, *options, *rest[rest.index(script) :]]
+        session.end()
+        session.say("the script puts another program in its place, which is not looked at.")
+        return arguments
+
+    system._exit = leave
+    system.execv = lambda path, arguments: execute(path, again(arguments))
+    system.execve = lambda path, arguments, environment: execute_in(path, again(arguments), environment)
 
 
 class _Loaded(MetaPathFinder):

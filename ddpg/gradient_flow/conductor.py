@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
@@ -41,7 +41,6 @@ class Conductor:
         self._process = os.getpid()
         self._shown = 0.0
         self._started = time.monotonic()
-        self._replaced = {name: getattr(os, name) for name in ("_exit", "execv", "execve")}
         self._rank = os.environ.get("RANK", "0")
         self._quiet = self._rank not in ("", "0")
 
@@ -50,8 +49,6 @@ class Conductor:
     def begin(self) -> None:
         """PyTorch is there."""
         interception.watch(self)
-        for name, replaced in self._replaced.items():
-            setattr(os, name, self._before(name, replaced))
         world = os.environ.get("WORLD_SIZE", "1")
         if world != "1":
             self._say(f"process 0 of {world} reports; each audits itself, and what it sends to others is not seen.")
@@ -62,8 +59,6 @@ class Conductor:
         if self._over or os.getpid() != self._process:
             return self._status
         self._over = True
-        for name, replaced in self._replaced.items():
-            setattr(os, name, replaced)
         if self._flow is not None:
             self._close()
             fewest = min(self._counted.values(), default=0)
@@ -77,20 +72,6 @@ class Conductor:
     def stopped(self, end: SystemExit) -> bool:
         """Whether it was the audit that ended the script."""
         return end is self._end
-
-    def _before(self, name: str, replaced: Any) -> Any:
-        """The function, with the report before it: after it there is nothing left of this process to make one."""
-
-        def watched(*args: Any) -> NoReturn:
-            if os.getpid() == self._process and not self._over:
-                if name != "_exit":
-                    self._say("the script puts another program in its place, which is not looked at.")
-                status = self.end(failed=False)
-                args = (args[0] or status,) if name == "_exit" else args
-            replaced(*args)
-            raise AssertionError
-
-        return watched
 
     # Recordings
 
@@ -168,7 +149,7 @@ class Conductor:
             self._say("the script catches every exception, also that of its own end: it is ended from outside.")
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-            self._replaced["_exit"](self._status)
+            os._exit(self._status)
         self._end = SystemExit(self._status)  # no class of its own: threads are silent about this one only
         raise self._end
 

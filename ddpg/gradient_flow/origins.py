@@ -47,7 +47,7 @@ class Origins:
         for each in applied[:-_REMEMBERED]:  # where nobody ever clears the gradient
             contributions.remove(each)
         if len(contributions) >= _MOST:  # accumulation without end: of older passes the latest stand for the rest
-            del contributions[0]
+            contributions.pop(0).replace()
         contributions.append(contribution)
         account.pending, account.dropped, account.rows = True, [], None
 

@@ -209,7 +209,9 @@ class Weights:
         if len(self._keys) > 2 * len(found) + _MOST_NAMES:  # those that were replaced long ago
             kept = list(self._keys.items())[-(len(found) + _MOST_NAMES) :]
             self._keys = {**dict(kept), **{id_: self._keys[id_] for id_ in found}}
-        self.names |= {each.key: tuple(each.names) for each in found.values()}
+        gone = {name for name, part in self.parts.items() if part.get() is None}  # their parameters may live on
+        for each in found.values():
+            self.names[each.key] = (*gone.intersection(self.names.get(each.key, ())), *each.names)
         self.show(self.shown)
         self.sizes |= {each.key: each.tensor.shape for each in found.values()}
         self.asked |= {each.key for each in found.values() if each.tensor.requires_grad}
