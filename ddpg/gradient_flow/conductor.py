@@ -34,6 +34,7 @@ class Conductor:
         self._taken: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self._counted: dict[str, int] = {}  # the same by lines, also of those that are no more
         self._steps = self._passes = self._reports = self._ends = 0
+        self._stepped = False
         self._next: int | None = options.skip
         self._status = 0
         self._over = False
@@ -126,7 +127,8 @@ class Conductor:
                 self._open()
             return
         self._progress()
-        if self._passes >= self._options.limit or self._enough():
+        late = self._passes >= self._options.limit * (1 if self._stepped else 2)  # not before what waits is applied
+        if late or self._enough():
             self._close()
             if self._options.every is not None:
                 self._next = self._steps + self._options.every
@@ -184,11 +186,13 @@ class Conductor:
     ) -> interception.OpenPass:
         """A backward pass begins."""
         self._passes += 1
+        self._stepped = False
         return _Pass()
 
     def after_step(self, optimizer: Optimizer) -> None:
         """An optimizer has stepped."""
         self._steps += 1
+        self._stepped = True
         if optimizer not in self._lines:
             self.made(optimizer)
         self._taken[optimizer] += 1

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ddpg.gradient_flow import private
 from ddpg.gradient_flow.records import Finding
 from ddpg.gradient_flow.summary import Row, Summary, shows
 
@@ -38,7 +39,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
                 **_row(row),
                 "passes": row.times,
                 "value": _number(row.value),
-                "bytes": row.bytes,
+                "bytes": row.bytes if private.knows_memory else None,
                 "reached": {
                     name: {"norm": _number(each.norm), "used": each.sign == "●"} for name, each in row.cells.items()
                 },

@@ -113,3 +113,52 @@ def test_a_clear_audit_has_no_notes_of_a_second_thread_that_rests():
         rest.start()
         rest.join()
     assert "note:" not in str(flow)
+
+
+def test_an_optimizer_that_was_made_and_does_not_step_is_named():
+    model = nn.Linear(3, 1)
+    with GradientFlow(model=model) as flow:
+        optimizer = torch.optim.Adam(model.parameters())
+        torch.optim.SGD(model.parameters(), 0.1).step()
+    said = " ".join(str(flow).split())
+    assert f"{type(optimizer).__name__} was made at test_notes.py" in said
+    assert ", and did not step while this was recorded." in said
+    assert "SGD was made" not in said
+
+
+def test_what_is_declared_of_modules_that_are_not_found_is_named():
+    with GradientFlow(shared="encoder", paths={"actor": "nobody.actor"}) as flow:
+        model = nn.Linear(3, 1)
+        train(model)
+    said = " ".join(str(flow).split())
+    assert "encoder was said to be shared or frozen, and no module of that name was found; " in said
+    assert "actor=nobody.actor: no variable of the running code has a module there;" in said
+
+
+class Strange(nn.Linear):
+    """A module that does not answer what others do."""
+
+    asked = False
+
+    def modules(self):
+        self.asked = True
+        raise RuntimeError("not now")
+
+
+def test_a_module_that_cannot_be_looked_at_is_no_harm():
+    model, strange = nn.Linear(3, 1), Strange(3, 3)
+    with GradientFlow() as flow:
+        strange(torch.ones(1, 3))
+        train(model)
+    assert strange.asked
+    said = " ".join(str(flow).split())
+    assert "The search for modules met with an error, and may have missed some: RuntimeError: not now." in said
+
+
+def test_modules_beyond_number_are_counted(monkeypatch):
+    monkeypatch.setattr("ddpg.gradient_flow.discovery._MOST_FOUND", 1)
+    one, other = nn.Linear(3, 1), nn.Linear(3, 2)
+    with GradientFlow() as flow:
+        train(one)
+        other(torch.ones(1, 3))
+    assert "There were more modules than are looked at: 1 module left out." in " ".join(str(flow).split())
