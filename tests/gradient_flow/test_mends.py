@@ -641,5 +641,6 @@ def test_no_sentence_is_without_a_program(module):
     said = "\n".join(each for kind in {each.kind for each in ENTRIES} for run in runs for each in run.messages(kind))
     missing = {each for each in sentences(module) if each.lower() not in said.lower()}
     if module is notes:
-        missing = {each for each in missing if each not in SAID_IN_TEST_NOTES}
+        others = ("has no parameters", "pass or step", "what was found:")
+        missing = {each for each in missing if each not in SAID_IN_TEST_NOTES and not each.startswith(others)}
     assert not missing
