@@ -1,5 +1,5 @@
-"""The same as packaged.train."""
+"""The same as the module train."""
 
-from packaged.train import main
+from .train import main
 
 main()

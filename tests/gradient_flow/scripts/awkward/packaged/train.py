@@ -1,4 +1,4 @@
-"""The package's training: python -m packaged.train."""
+"""The package's training: python -m awkward.packaged.train, in the folder above."""
 
 import argparse
 import sys
