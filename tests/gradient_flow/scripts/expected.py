@@ -266,7 +266,7 @@ AWKWARD = (
     Expected(
         "awkward/executes_itself_again.py",
         arguments=("--name", "x"),
-        stop="what is executed anew is not the command any more: it is audited all the same, or it is said that it is not",
+        stop="what is executed anew is not the command any more: audited all the same, or it is said that it is not",
     ),
     Expected("awkward/own_excepthook.py", status=1, stop=f"its hook is not told of the end; {ENDED}"),
     Expected("awkward/own_signals.py", stop="its handlers see no signal but its own"),
