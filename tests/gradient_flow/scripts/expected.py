@@ -226,7 +226,7 @@ FAULTY = (
         ("model",),
         (
             Fault("unheld", "model|model.*", "# FAULT unheld"),
-            Fault("dead_link", "model|model.*|", "# FAULT dead link"),
+            Fault("dead_link", "model|model.*", "# FAULT dead link"),
         ),
         also=("model.base_model*",),
         needs=("transformers", "peft"),
