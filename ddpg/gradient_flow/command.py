@@ -115,11 +115,13 @@ def main(arguments: Iterable[str] | None = None) -> NoReturn:
     sys.argv = [module.__file__ or command[0] if options.module is not None else command[0], *command[1:]]
     try:
         exec(run(), module.__dict__)
-    except SystemExit as end:
-        status = session.end()
-        sys.exit(status if session.stopped(end) or (status and not isinstance(end.code, str)) else end.code)
-    except BaseException:
-        session.end(failed=True)
+    except BaseException as error:
+        code = error.code if isinstance(error, SystemExit) else None
+        status = session.end(failed=not isinstance(error, SystemExit))
+        if session.stopped or (status and isinstance(code, int)):
+            sys.exit(status)
+        if isinstance(error, SystemExit):
+            sys.exit(code)
         hook = sys.excepthook  # perhaps the script's own
         sys.excepthook = lambda kind, error, _: hook(kind, error, _cleaned(error).__traceback__)
         raise
@@ -180,9 +182,10 @@ class _Session:
         self._conductor = Conductor(self._options, self._out)
         self._conductor.begin()
 
-    def stopped(self, end: SystemExit) -> bool:
+    @property
+    def stopped(self) -> bool:
         """Whether it was the audit that ended the script."""
-        return self._conductor is not None and self._conductor.stopped(end)
+        return self._conductor is not None and self._conductor.stopped
 
     def say(self, text: str) -> None:
         """A line to the user."""

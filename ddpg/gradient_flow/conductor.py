@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -38,7 +40,6 @@ class Conductor:
         self._next: int | None = options.skip
         self._status = 0
         self._over = False
-        self._end: SystemExit | None = None
         self._process = os.getpid()
         self._shown = 0.0
         self._started = time.monotonic()
@@ -70,9 +71,10 @@ class Conductor:
         interception.unwatch(self)
         return self._status
 
-    def stopped(self, end: SystemExit) -> bool:
+    @property
+    def stopped(self) -> bool:
         """Whether it was the audit that ended the script."""
-        return end is self._end
+        return self._ends > 0
 
     # Recordings
 
@@ -152,8 +154,9 @@ class Conductor:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(self._status)
-        self._end = SystemExit(self._status)  # no class of its own: threads are silent about this one only
-        raise self._end
+        if threading.current_thread() is not threading.main_thread():  # which may be waiting for this one
+            os.kill(self._process, signal.SIGINT)
+        raise SystemExit(self._status)  # no class of its own: threads are silent about this one only
 
     # What is said meanwhile
 

@@ -320,7 +320,7 @@ def _made_before(one: _Found, other: _Found) -> bool:
 
 
 def _shapes(module: nn.Module) -> tuple[object, ...]:
-    return (type(module), *(None if is_lazy(each) else each.shape for each in module.parameters()))
+    return tuple(None if is_lazy(each) else each.shape for each in module.parameters())
 
 
 def _has(module: nn.Module, wanted: nn.Module | Tensor) -> bool:

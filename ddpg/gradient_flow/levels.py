@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from ddpg.gradient_flow.recorder import Recorder
 
 _MOST_SIDE_BY_SIDE = 8
+_MOST_OF_ONE = 12
 
 
 def levels(record: "Recorder") -> list[str]:
@@ -35,7 +36,8 @@ def levels(record: "Recorder") -> list[str]:
         if not inner or (len({fates[key] for key in keys[name]}) < 2 and not holds_declared(name)):
             return [name]
         if len(inner) <= _MOST_SIDE_BY_SIDE:
-            return [each for child in inner for each in shown(child)]
+            several = [each for child in inner for each in shown(child)]
+            return several if len(several) <= _MOST_OF_ONE else [name]
         counted: dict[object, int] = defaultdict(int)
         for key in keys[name]:
             counted[fates[key]] += 1

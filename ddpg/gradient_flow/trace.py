@@ -116,7 +116,8 @@ class Tracer(TorchFunctionMode):
             for name in names
         ]
         for call in calls:
-            self._recorder.ran[call.name] = call.site
+            if module.training or call.name not in self._recorder.ran:
+                self._recorder.ran[call.name] = call.site
         calls.sort(key=lambda call: call.number)
         self.stack.append(_Inside(self._families[calls[0].name].qualified[id(module)], tuple(calls)))
 

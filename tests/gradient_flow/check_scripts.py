@@ -162,12 +162,17 @@ def marked(expected: Expected, marker: str) -> set[tuple[str, int]]:
     return {(path.name, number) for number, line in enumerate(lines, 1) if marker in line}
 
 
+def concerns(finding: dict, spellings: str) -> bool:
+    """Whether the finding names modules, and all by these spellings."""
+    return bool(finding["modules"]) and all(fits(each, spellings) for each in finding["modules"])
+
+
 def is_it(finding: dict, fault: Fault, expected: Expected) -> bool:
     """Whether the finding is this fault."""
     return (
         finding["kind"] == fault.kind
         and finding["severity"] == fault.severity
-        and all(fits(each, fault.modules) for each in finding["modules"])
+        and concerns(finding, fault.modules)
         and (Path(finding["file"]).name, finding["line"]) in marked(expected, fault.marker)
     )
 
@@ -175,7 +180,7 @@ def is_it(finding: dict, fault: Fault, expected: Expected) -> bool:
 def allowed(finding: dict, expected: Expected) -> bool:
     """Whether a hint or a cost is among those that may be there."""
     return finding["severity"] != "fault" and any(
-        finding["kind"] == kind and all(fits(each, spellings) for each in finding["modules"])
+        finding["kind"] == kind and concerns(finding, spellings)
         for kind, spellings in (each.split() for each in expected.may)
     )
 
