@@ -105,9 +105,9 @@ def main(arguments: Iterable[str] | None = None) -> NoReturn:
             if not os.path.isdir(folder):
                 made.error(f"--{name} {file}: there is no folder {folder}; make it, or name another.")
             setattr(options, name, os.path.abspath(file))
+    run, module = _module(command, made) if options.module is not None else _script(command, made)
     # The script may close or replace sys.stderr.
     out = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
-    run, module = _module(command, made) if options.module is not None else _script(command, made)
     session = _Session(options, out)
     _before_other_ends(session, arguments[: len(arguments) - len(command)], command[0])
     before = sys.modules["__main__"]  # kept: its functions are running

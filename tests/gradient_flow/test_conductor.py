@@ -165,10 +165,14 @@ def test_a_thread_that_trains_alone_is_followed(conduct):
             loop.run(50)
 
     thread = threading.Thread(target=train)
-    with pytest.raises(KeyboardInterrupt):  # it may be waiting for the thread
+
+    def script():
         thread.start()
         thread.join()
         time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):  # it may be waiting for the thread
+        script()
     assert loop.done < 50
     assert "fault: leak" in said(conductor)
     assert conductor.end(failed=False) == 1

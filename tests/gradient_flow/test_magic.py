@@ -1,0 +1,38 @@
+"""The audit of a notebook's cell."""
+
+import pytest
+from IPython.testing.globalipapp import start_ipython
+
+CELL = """
+import torch
+critic, actor = torch.nn.Linear(2, 1), torch.nn.Linear(2, 2)
+both = torch.optim.SGD([*critic.parameters(), *actor.parameters()], 0.1)
+own = torch.optim.SGD(actor.parameters(), 0.1)
+for _ in range(4):
+    both.zero_grad()
+    critic(actor(torch.randn(3, 2))).sum().backward()
+    both.step()
+    own.zero_grad()
+    actor(torch.randn(3, 2)).square().sum().backward()
+    own.step()
+"""
+
+
+@pytest.fixture(scope="module")
+def shell():
+    started = start_ipython()
+    started.run_line_magic("load_ext", "ddpg.gradient_flow")
+    return started
+
+
+def test_a_cell_is_run_and_its_audit_shown(shell):
+    flow = shell.run_cell_magic("gradient_flow", "", CELL)
+    assert [each.kind for each in flow.findings() if each.severity == "fault"] == ["leak"]
+    assert flow.as_dict()["modules"].keys() == {"actor", "critic"}
+    assert "leak" in flow._repr_html_()
+    assert "actor" in shell.user_ns
+
+
+def test_what_is_meant_can_be_said(shell):
+    flow = shell.run_cell_magic("gradient_flow", "--shared actor", CELL)
+    assert not [each for each in flow.findings() if each.severity == "fault"]
