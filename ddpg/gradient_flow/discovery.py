@@ -40,6 +40,7 @@ class _Found:
     where: str
     namespace: int  # what it is a variable or an attribute of
     rank: int
+    own: bool  # in the user's own functions
 
     @property
     def name(self) -> tuple[str, ...]:
@@ -120,7 +121,7 @@ class Discovery:
                 self._searches += 1
                 somewhere = _unreachable(each)
                 if somewhere is not each or alone:
-                    top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0, len(found))
+                    top = _Found(somewhere, (_snake(type(somewhere).__name__),), "", 0, len(found), False)
             if top is not None:
                 top = _unwrapped(top, found)
                 new += self._add(top.each, self._name(top, found), top, found)
@@ -199,7 +200,7 @@ class Discovery:
     def _name(self, top: _Found, found: Mapping[int, _Found]) -> str:
         """The last word of its path; with more before it, if something else ends in the same."""
         length = len(top.name)
-        others = [each.path for each in found.values() if each.each is not top.each]
+        others = [each.path for each in found.values() if each.each is not top.each and each.own]
         while length < len(top.path) and any(path[-length:] == top.path[-length:] for path in others):
             length += 1
         path = top.path[-length:]
@@ -232,14 +233,16 @@ def _look() -> dict[int, _Found]:
     for frame in sorted(frames, key=lambda each: not own_code(each.f_code.co_filename)):
         place = place_of(frame)
         if own_code(place.file):
-            _reach(frame.f_globals, id(frame.f_globals), _of_module(frame), found, seen)
+            _reach(frame.f_globals, id(frame.f_globals), _of_module(frame), True, found, seen)
         if frame.f_locals is not frame.f_globals:
             where = f"variable of {place.function}, {_line(frame.f_code)}"
-            _reach(local_variables(frame), id(frame), where, found, seen)
+            _reach(local_variables(frame), id(frame), where, own_code(place.file), found, seen)
     return found
 
 
-def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict[int, _Found], seen: set[int]) -> None:
+def _reach(
+    variables: Mapping[str, Any], namespace: int, where: str, own: bool, found: dict[int, _Found], seen: set[int]
+) -> None:
     queue: deque[tuple[tuple[str, ...], Any, str, int, int]] = deque(
         ((name,), each, where, namespace, 0) for name, each in list(variables.items()) if not name.startswith("__")
     )
@@ -250,7 +253,7 @@ def _reach(variables: Mapping[str, Any], namespace: int, where: str, found: dict
             continue
         if issubclass(kind, nn.Module) or (issubclass(kind, Tensor) and each.requires_grad and is_leaf(each)):
             seen.add(id(each))
-            found[id(each)] = _Found(each, path, where, namespace, len(found))
+            found[id(each)] = _Found(each, path, where, namespace, len(found), own)
             continue
         if len(path) > _DEEPEST or issubclass(kind, (type, Optimizer, Tensor)):
             continue

@@ -65,10 +65,11 @@ def test_a_faulty_script_is_reported_and_ended(tmp_path):
     page, data = tmp_path / "report.html", tmp_path / "report.json"
     run = typed("--html", page, "--json", data, "--github", FAULTY, "--seed", "2")
     assert run.returncode == 1
-    line = next(number for number, text in enumerate(Path(FAULTY).read_text().splitlines(), 1) if "# FAULT" in text)
-    assert (
-        run.stderr.startswith(f"1 fault: leak, {Path(FAULTY).name}:{line}") or f":{line}" in run.stderr.split("\n")[0]
-    )
+    lines = enumerate(Path(FAULTY).read_text().splitlines(), 1)
+    line = next(number for number, text in lines if "# FAULT" in text)
+    assert run.stderr.startswith("1 fault: leak, ")
+    assert f"ddpg_target_not_detached.py:{line} " in run.stderr.split("
+")[0]
     assert "::error file=" in run.stdout
     assert "leak" in page.read_text()
     written = json.loads(data.read_text())
