@@ -68,8 +68,7 @@ def test_a_faulty_script_is_reported_and_ended(tmp_path):
     lines = enumerate(Path(FAULTY).read_text().splitlines(), 1)
     line = next(number for number, text in lines if "# FAULT" in text)
     assert run.stderr.startswith("1 fault: leak, ")
-    assert f"ddpg_target_not_detached.py:{line} " in run.stderr.split("
-")[0]
+    assert f"ddpg_target_not_detached.py:{line} " in run.stderr.splitlines()[0]
     assert "::error file=" in run.stdout
     assert "leak" in page.read_text()
     written = json.loads(data.read_text())
