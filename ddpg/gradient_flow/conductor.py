@@ -89,9 +89,10 @@ class Conductor:
         self._next = None
         self._flow.__enter__()
 
-    def _close(self) -> None:
+    def _close(self, ended: bool = False) -> None:
         assert self._flow is not None
         flow, self._flow = self._flow, None
+        flow._record.cut_short = ended
         flow.__exit__()
         self._reports += 1
         self._clear()
@@ -131,10 +132,11 @@ class Conductor:
         self._progress()
         late = self._passes >= self._options.limit * (1 if self._stepped else 2)  # not before what waits is applied
         if late or self._enough():
-            self._close()
+            self._close(ended=True)
             if self._options.every is not None:
                 self._next = self._steps + self._options.every
             elif not self._options.go_on:
+                self._say(f"ended the script here; --steps {self._options.steps} and --go-on say when.")
                 self._stop()
 
     def _enough(self) -> bool:

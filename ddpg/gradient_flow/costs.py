@@ -15,13 +15,13 @@ def wastes(record: Recorder, least: float) -> Iterator[Case]:
     """Gradients that no step applied."""
     copied, forgotten = copies(record), _unheld_by_mistake(record)
     for loss in record.losses.values() if private.knows_work else ():
-        unused = {key for key, use in loss.uses.items() if key in record.weights.owners and use.unused}
+        unused = {key for key, use in loss.uses.items() if key in record.weights.owners and _unused(record, use)}
         groups: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for key in unused:
             groups[record.weights.specific(key)].add(key)
         shares = _shares(loss, unused, groups)
         for modules, keys in groups.items():
-            passes = max(loss.uses[key].unused for key in keys)
+            passes = max(_unused(record, loss.uses[key]) for key in keys)
             shares[modules] *= passes / loss.passes
             if shares[modules] < least or keys <= forgotten:
                 continue
@@ -60,6 +60,11 @@ def _mend(record: Recorder, loss: Loss, modules: tuple[str, ...], keys: set[str]
     place = entrance(loss, modules)
     known = any(loss.crossings.get(name) for name in modules) and not needed_at(record, modules, keys, place, loss)
     return f"{mend}; or stop it at {place}." if known and not feeds_trained(record, loss, keys) else f"{mend}."
+
+
+def _unused(record: Recorder, use: Use) -> int:
+    """Passes whose gradient was not applied; where the code was ended, those that wait may yet have been."""
+    return use.unused - (use.waiting if record.cut_short and use.applied else 0)
 
 
 def _unheld_by_mistake(record: Recorder) -> set[str]:

@@ -33,9 +33,9 @@ _ONLY_HELD = " "
 
 @dataclass
 class _Found:
-    """A module or tensor, by the shortest way to it."""
+    """A module, a tensor or an optimizer, by the shortest way to it."""
 
-    each: nn.Module | Tensor
+    each: Any
     path: tuple[str, ...]
     where: str
     namespace: int  # what it is a variable or an attribute of
@@ -103,6 +103,12 @@ class Discovery:
         later = {id(tensor) for part in self._parts.values() for _, tensor in part.parameters()}
         return self._new([each for each in unknown if id(each) not in later], reached)
 
+    def word_for(self, optimizer: Optimizer) -> str:
+        """What the user's code calls an optimizer; empty if no variable leads to it."""
+        found = _look()
+        here = found.get(id(optimizer))
+        return self._name(here, found) if here is not None and here.own else ""
+
     def _new(self, wanted: Collection[nn.Module | Tensor], alone: bool) -> list[Part]:
         found = _look() if self.paths or not self._chosen else {}
         if self._chosen:
@@ -110,7 +116,7 @@ class Discovery:
                 self._remember(part_of(name, each.each, keep=False), each)
                 for name, path in list(self.paths.items())
                 for each in found.values()
-                if ".".join(each.path) == path and self.paths.pop(name)
+                if not isinstance(each.each, Optimizer) and ".".join(each.path) == path and self.paths.pop(name)
             ]
         new: list[Part] = []
         for each in wanted:
@@ -251,11 +257,13 @@ def _reach(
         kind = type(each)
         if id(each) in seen or kind in _PLAIN:
             continue
-        if issubclass(kind, nn.Module) or (issubclass(kind, Tensor) and each.requires_grad and is_leaf(each)):
+        if issubclass(kind, (nn.Module, Optimizer)) or (
+            issubclass(kind, Tensor) and each.requires_grad and is_leaf(each)
+        ):
             seen.add(id(each))
             found[id(each)] = _Found(each, path, where, namespace, len(found), own)
             continue
-        if len(path) > _DEEPEST or issubclass(kind, (type, Optimizer, Tensor)):
+        if len(path) > _DEEPEST or issubclass(kind, (type, Tensor)):
             continue
         seen.add(id(each))
         if issubclass(kind, ModuleType):

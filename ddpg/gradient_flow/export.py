@@ -54,7 +54,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "steps": [
             {
                 **_row(row),
-                "optimizer": row.title,
+                "optimizer": row.kind,
+                "name": row.title,
                 "steps": row.times,
                 "holds": list(row.holds),
                 "moved": {

@@ -70,7 +70,7 @@ def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             f"It is trained by the loss at {own.place} ({holder}), yet {mover} moves it too, by the loss at "
             f"{source.place} ({culprit.count} of {sum(each.steps for each in culprit.steppings)} steps).",
             f"{mend} (If it is the loss at {own.place} that should not train it, the place is {other_place}; if both "
-            f"are meant to, say shared={modules}.)",
+            f"are meant to, declare it: {_shared(modules)}.)",
             at=(source, *culprit.steppings),
         )
     yield from _together(record, shared)
@@ -124,7 +124,7 @@ def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             "a loss that is not its own moves {it}",
             f"{stepping} applies to it what the loss at {foreign.place} has added to the gradient of the loss at "
             f"{own.place} ({count} of {stepping.steps} steps): both went backward before that step.",
-            f"{mend} (If both are meant to, say shared={modules}.)",
+            f"{mend} (If both are meant to, declare it: {_shared(modules)}.)",
             at=(foreign, stepping),
         )
 
@@ -163,7 +163,7 @@ def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             f"It is written outside any optimizer, as a copy of other weights, yet {stepping} moves it too, by the "
             f"loss at {loss.place} ({{times}}).",
             f"Take its parameters out of that optimizer, and call it under torch.no_grad() at {place}. (If it is meant "
-            f"to be trained as well as copied, say shared={modules}.)",
+            f"to be trained as well as copied, declare it: {_shared(modules)}.)",
             times={stepping: (max(stepping.held[key].sources[loss].count for key in keys), stepping.steps)},
             at=(loss,),
         )
@@ -190,14 +190,13 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
             ]
             counts = [stepping.held[key].stale[source] for source, each in sources.items() for key in each]
             foreign = [loss for loss, again in order if loss not in own]
-            mend = f"Clear the gradient after that step, before the next backward pass: {_clearing(modules)}."
+            mend = f"Clear the gradient after that step, before the next backward pass: {_clearing(stepping, modules)}."
             if foreign and feeds_trained(record, foreign[0], keys):
+                after = "clear it after that step, and " if not own.isdisjoint(again) else ""
                 mend = (
-                    f"Let {{it}} require no gradient where it enters that loss, {entrance(foreign[0], modules)}; or "
-                    f"clear it before the passes that it is to learn from: {_clearing(modules)}."
+                    f"Clear it before the passes that it is to learn from: {_clearing(stepping, modules)}. Or {after}let "
+                    f"{{it}} require no gradient where it enters that loss, {entrance(foreign[0], modules)}."
                 )
-                if not own.isdisjoint(again):
-                    mend = f"Clear the gradient after that step: {_clearing(modules)}. And let {mend[4:]}"
             yield Case(
                 "stale_gradient",
                 "fault",
@@ -212,8 +211,14 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
             )
 
 
-def _clearing(modules: tuple[str, ...]) -> str:
-    return "optimizer.zero_grad()" + (f", or {modules[0]}.zero_grad()" if len(modules) == 1 else "")
+def _shared(modules: tuple[str, ...]) -> str:
+    return f"shared={modules[0] if len(modules) == 1 else modules!r}, or --shared {','.join(modules)}"
+
+
+def _clearing(stepping: Stepping, modules: tuple[str, ...]) -> str:
+    return f"{stepping.name or 'optimizer'}.zero_grad()" + (
+        f", or {modules[0]}.zero_grad()" if len(modules) == 1 else ""
+    )
 
 
 def dead_links(record: Recorder) -> Iterator[Case]:
@@ -389,7 +394,7 @@ def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
             "one gradient moves {it} twice",
             f"{stepping} applies to it the gradient of the loss at {loss.place} that {by} has applied already "
             "({times}).",
-            f"Take it out of one of the two. (If two rates are meant, say shared={modules}.)",
+            f"Take it out of one of the two. (If two rates are meant, declare it: {_shared(modules)}.)",
             times={stepping: (max(counts.values()), stepping.steps)},
             at=(by,),
         )

@@ -87,6 +87,7 @@ class Recorder:
         elsewhere: passes and steps of other threads, by the thread's name.
         declared: names that the user has said something of.
         discovery: finds what to look at, if nobody has named it.
+        cut_short: whether the code was ended, so that gradients may be waiting for a step.
         idle: optimizers that were made and not seen stepping: their classes and lines.
         untraced: whether it was to be traced, and this PyTorch does not let it.
     """
@@ -110,6 +111,8 @@ class Recorder:
         self.declared = {*frozen, *shared}
         self.discovery = discovery
         self.idle: dict[int, tuple[str, Site]] = {}
+        self.cut_short = False
+        self._made: WeakKeyDictionary[Optimizer, Site] = WeakKeyDictionary()
         self.structures: dict[object, tuple[object, Structure]] = {}  # of graphs seen before
         self.held: set[str] = set()
         self.orphans: dict[str, torch.Size] = {}
@@ -191,8 +194,9 @@ class Recorder:
     def made(self, optimizer: Optimizer) -> None:
         """There is a new optimizer."""
         with aside():
+            self._made[optimizer] = self.lines.site()
             if len(self.idle) < _MOST_UNNAMED:
-                self.idle[id(optimizer)] = type(optimizer).__name__, self.lines.site()
+                self.idle[id(optimizer)] = type(optimizer).__name__, self._made[optimizer]
             self._find(held_by(optimizer))
 
     def settled(self) -> None:
@@ -383,6 +387,8 @@ class Recorder:
                 type(optimizer).__name__,
                 number,
                 _settings(optimizer),
+                self.discovery.word_for(optimizer) if self.discovery is not None else "",
+                self._made.get(optimizer),
                 self.names,
                 holds,
             )

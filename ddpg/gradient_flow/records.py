@@ -468,6 +468,7 @@ class Stepping(_Named):
         among, lines: all of these, and where all of them happened.
         optimizer: the class's name.
         number: what tells an optimizer from others.
+        name: what the user's code calls it; empty if that is not known. `made`: where it was made, likewise.
         settings: what moves weights without a gradient: weight decay, momentum.
         all_held: the names of all parts that the optimizer holds, in part or whole; `holds`: of those that are shown.
         steps: how many there were.
@@ -482,6 +483,8 @@ class Stepping(_Named):
     optimizer: str
     number: int
     settings: Mapping[str, float]
+    name: str = ""
+    made: Site | None = None
     shown: Sequence[str] = field(repr=False, default=())
     all_held: tuple[str, ...] = ()
     stacks: list[tuple[Place, ...]] = field(default_factory=list)
@@ -496,7 +499,7 @@ class Stepping(_Named):
         return tuple(name for name in self.shown if name in self.all_held)
 
     def __str__(self) -> str:
-        return f"{self.optimizer} at {self.place}"
+        return f"{self.name or self.optimizer} at {self.place}"
 
 
 @dataclass(eq=False)

@@ -48,8 +48,7 @@ def _lines(summary: Summary, width: int) -> Iterator[Line]:
     verdict = next((each for each in verdicts if len(each) <= width), verdicts[-1])
     yield [(verdict, _STYLES[summary.findings[0].severity] if summary.findings else "bold")]
     yield from _under("modules", " · ".join(summary.whereabouts()), width, "dim", 12)
-    holding = (f"{each.title} at {each.place} holds {listed(each.holds) or 'none of them'}" for each in summary.steps)
-    yield from _under("optimizers", " · ".join(dict.fromkeys(holding)), width, "dim", 12)
+    yield from _under("optimizers", " · ".join(dict.fromkeys(map(_optimizer, summary.steps))), width, "dim", 12)
     costs = [each for each in summary.findings if each.severity == "cost"]
     shown: set[Place] = set()
     short = len(costs) < len(summary.findings)
@@ -73,6 +72,12 @@ def _lines(summary: Summary, width: int) -> Iterator[Line]:
         yield []
     for each in summary.notes:
         yield from _under("note:", each, width, "", 6)
+
+
+def _optimizer(row: Row) -> str:
+    kind = f" ({row.kind})" if row.kind != row.title else ""
+    made = f", made at {row.made}," if row.made is not None else ""
+    return f"{row.title}{kind}{made} steps at {row.place}: {listed(row.holds) or 'none of these'}"
 
 
 def _head(finding: Finding, width: int) -> Iterator[Line]:
@@ -116,11 +121,15 @@ def _shortened(word: str, room: int) -> str:
 
 def _table(summary: Summary, width: int) -> Iterator[Line]:
     """A row for each loss and step, a column for each module; lists, if so many do not fit."""
-    for each in _wrapped("Which loss reaches which module, and which step moves it; norms are the latest:", width):
+    title = "What reaches and what moves each module, with the norm of the latest gradient or change:"
+    for each in _wrapped(title, width):
         yield [(each, "bold")]
-    names = summary.touched
+    legend = (f"{sign} {meaning}".replace(" ", "\xa0") for sign, meaning in summary.signs().items())
+    for each in _wrapped(" ".join(f"{entry};" for entry in legend).rstrip(";"), width):
+        yield [(each.replace("\xa0", " "), "dim")]
+    names, wide = summary.touched, max((len(row.title) for row in summary.rows), default=0)
     for long, norms in ((True, True), (False, True), (True, False), (False, False)):
-        labels = [_label(row, long) for row in summary.rows]
+        labels = [_label(row, wide, long) for row in summary.rows]
         cells = [[row.cells[name].text(norms) if name in row.cells else "" for name in names] for row in summary.rows]
         widths = [max(map(len, column)) + 2 for column in zip(names, *cells, strict=True)]
         first = max(map(len, labels))
@@ -135,20 +144,17 @@ def _table(summary: Summary, width: int) -> Iterator[Line]:
             break
     else:
         for row in summary.rows:
-            yield [(_shortened(_label(row, len(_label(row)) <= width), width), "")]
+            yield [(_shortened(_label(row, wide, len(_label(row, wide)) <= width), width), "")]
             yield from _under("", " · ".join(f"{name} {each.text()}" for name, each in row.cells.items()), width, "", 8)
     idle = [each.name for each in summary.modules if each.name not in names]
     if idle:
         yield from _under("", f"No gradient reached and no step moved {listed(idle, len(idle))}.", width, "dim", 0)
-    legend = (f"{sign} {meaning}".replace(" ", "\xa0") for sign, meaning in summary.signs().items())
-    for each in _wrapped(" ".join(f"{entry};" for entry in legend).rstrip(";"), width):
-        yield [(each.replace("\xa0", " "), "dim")]
 
 
-def _label(row: Row, long: bool = True) -> str:
+def _label(row: Row, wide: int, long: bool = True) -> str:
     function = f" in {row.place.function}" if long and not row.place.function.startswith("<") else ""
     value = f", value {row.value:.4g}" if long and row.value is not None else ""
-    return f"{row.title:<6}  {row.place}{function}{f' ×{row.times}' if row.times > 1 else ''}{value}"
+    return f"{row.title:<{wide}}  {row.place}{function}{f' ×{row.times}' if row.times > 1 else ''}{value}"
 
 
 def _style(row: Row, name: str) -> str:

@@ -21,7 +21,7 @@ SIGNS = {
     "by ?": "moved by a gradient of unknown origin",
     "~": "moved without a gradient",
     "–": "held, not moved",
-    "!": "a finding is about this",
+    "!": "see the finding above",
 }
 
 
@@ -48,7 +48,10 @@ class Cell:
 
     def text(self, norms: bool = True) -> str:
         """In a few signs, or with its norm."""
-        return f"{self.sign}{self.alarm}{f' {self.norm:.3g}' if norms and self.norm is not None else ''}"
+        sign = f"{self.sign}{self.alarm}"
+        if not norms or self.norm is None:
+            return sign
+        return f"{self.norm:.3g} {sign}" if self.sign.startswith("by") else f"{sign} {self.norm:.3g}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Row:
 
     Attributes:
         number: by which the losses, or the steps, are told apart.
-        title: "loss 1", or the optimizer's class.
+        title: "loss 1", or the optimizer's name or class.
         place: the line.
         times: how many passes or steps.
         cells: by module, of those to which something happened.
@@ -65,7 +68,7 @@ class Row:
         value, bytes: of a loss's latest pass, and of its graph.
         enters: with tracing, where modules enter a loss.
         drawn: with tracing, a pass whose graph can be drawn.
-        holds: what an optimizer holds.
+        kind, made, holds: of an optimizer the class, where it was made if that was seen, and what it holds.
     """
 
     number: int
@@ -78,6 +81,8 @@ class Row:
     bytes: int = 0
     enters: dict[str, tuple[Crossing, ...]] = field(default_factory=dict)
     drawn: Backward | None = None
+    kind: str = ""
+    made: Place | None = None
     holds: tuple[str, ...] = ()
 
     @property
@@ -154,7 +159,9 @@ class Summary:
             cells[name] = Cell(sign, norm, by, self._finding(name, *events))
         times = sum(each.times for each in steps)
         holds = tuple(name for name in record.names if name in stepping.holds)
-        return Row(number, stepping.optimizer, stepping.place, times, cells, events, holds=holds)
+        title = stepping.name or stepping.optimizer
+        made = None if stepping.made is None else stepping.made.place
+        return Row(number, title, stepping.place, times, cells, events, kind=stepping.optimizer, made=made, holds=holds)
 
     @property
     def rows(self) -> list[Row]:

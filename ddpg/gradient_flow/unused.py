@@ -8,6 +8,7 @@ from ddpg.gradient_flow.diagram import GRADIENT, Diagram, Stop
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Loss, listed
 
+_GIVE = "Give it to an optimizer: make that after it, or add_param_group."
 _FEW = 2  # steps that say nothing yet
 
 
@@ -116,7 +117,9 @@ def unheld(record: Recorder) -> Iterator[Case]:
             subjects(record, modules, keys),
             "no optimizer takes the gradients of {it}",
             evidence,
-            "Give it to an optimizer." if evidence else _held_or_not(record, loss, keys),
+            "Give it to an optimizer: make that after it, or add_param_group."
+            if evidence
+            else _held_or_not(record, loss, keys),
             "The gradients are of {losses} ({times}).",
             {loss: (max(loss.uses[key].passes for key in keys), loss.passes)},
         )
@@ -146,7 +149,7 @@ def _evidence(record: Recorder, modules: tuple[str, ...], keys: Collection[str])
             "It lies in a plain attribute, a list or a dict, so parameters() does not have it: nn.ModuleList registers."
         )
     if keys and record.weights.made_late.issuperset(keys):
-        return "It was made while the training was under way, after the optimizer."
+        return "It was made after the optimizer, which so does not hold it."
     family = {
         name
         for name in record.names
