@@ -194,8 +194,8 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
             if foreign and feeds_trained(record, foreign[0], keys):
                 after = "clear it after that step, and " if not own.isdisjoint(again) else ""
                 mend = (
-                    f"Clear it before the passes that it is to learn from: {_clearing(stepping, modules)}. Or {after}let "
-                    f"{{it}} require no gradient where it enters that loss, {entrance(foreign[0], modules)}."
+                    f"Clear it before the passes that it is to learn from: {_clearing(stepping, modules)}. Or {after}"
+                    f"let {{it}} require no gradient where it enters that loss, {entrance(foreign[0], modules)}."
                 )
             yield Case(
                 "stale_gradient",

@@ -22,9 +22,9 @@ def flow(tmp_path, monkeypatch):
 
 
 def rows(text):
-    """The table's rows: from its header to its legend."""
+    """The table: its legend and its rows."""
     lines = text.splitlines()
-    first = next(place for place, each in enumerate(lines) if each.startswith("Which loss reaches"))
+    first = next(place for place, each in enumerate(lines) if each.startswith("What reaches and what moves"))
     return lines[first + 1 :]
 
 
@@ -68,15 +68,15 @@ def test_costs_are_short_unless_there_is_nothing_else(flow):
 
 
 def test_the_table_says_what_each_pass_reached_and_each_step_did(flow):
-    header, one, two, first, second, idle, *legend = rows(plain(flow._summary(), 120))
+    *legend, header, one, two, first, second, idle = rows(plain(flow._summary(), 120))
     last, step = flow.backwards[-2], flow.steps[-2]
     assert header.split() == ["actor", "critic"]
     assert one.startswith("loss 1  train.py:") and f"in update_critic ×3, value {last.loss:.4g} " in one
     assert one.split()[-4:] == ["●!", f"{last.reached['actor']:.3g}", "●", f"{last.reached['critic']:.3g}"]
     assert two.split()[-4::2] == ["●", "○"]
     assert first.startswith(f"SGD     train.py:{STEP} ")
-    assert first.split()[-6:] == ["by", "1!", f"{step.moved['actor']:.3g}", "by", "1", f"{step.moved['critic']:.3g}"]
-    assert second.split()[-3:] == ["by", "2", f"{flow.steps[-1].moved['actor']:.3g}"]
+    assert first.split()[-6:] == [f"{step.moved['actor']:.3g}", "by", "1!", f"{step.moved['critic']:.3g}", "by", "1"]
+    assert second.split()[-3:] == [f"{flow.steps[-1].moved['actor']:.3g}", "by", "2"]
     assert idle == "No gradient reached and no step moved target and spare."
     assert all(f"{sign} " in " ".join(legend) for sign in ("●", "○", "by 1", "!"))
     assert all(each.startswith(("●", "○", "by 1", "!")) for each in legend)

@@ -26,7 +26,7 @@ from torch.optim import SGD
 from ddpg.gradient_flow import GradientFlow, costs, faults, hints, notes, unused
 
 CAUSES = """cuts off what it computes|was not called|zeroes it|by its weight decay|by its momentum|the same shapes
-One batch may rightly|It lies in a plain attribute|made while the training was|Other parts of the same module are held
+One batch may rightly|It lies in a plain attribute|made after the optimizer|Other parts of the same module are held
 No step has followed|does not hold it|did not apply it|was frozen between|holds it, but it was|before any step
 was cleared|was dropped|was gone|cuts it off|going on averaging|again what|detach at|no_grad at|data at|stop away
 writes to it|there ran|by hand|The gradient scaler|clear once"""
@@ -74,14 +74,14 @@ def inputs():
 leak/apart (out freeze shared stop-actor): by the loss at {value} (SGD at {value_step}), yet SGD at {step} moves it too,
     by the loss at {policy} (3 of 3 steps). Take its parameters out of that optimizer, or let them require no gradient
     at {call}; a stop there would end the training of what lies behind. (If it is the loss at {value} that should not
-    train it, the place is {other}; if both are meant to, say shared=('critic',).)
+    train it, the place is {other}; if both are meant to, declare it: shared='critic', or --shared critic.)
 leak/together (freeze clear shared stop-actor): SGD at {value_step} applies to it what the loss at {policy} has added to
     the gradient of the loss at {value} (3 of 3 steps): both went backward before that step. Let it require no gradient
     at {call}, or send that loss backward first and clear what it leaves in it before the other; a stop there would end
-    the training of what lies behind. (If both are meant to, say shared=('critic',).)
+    the training of what lies behind. (If both are meant to, declare it: shared='critic', or --shared critic.)
 stale_gradient/late (freeze clear clear_module): SGD at {value_step} applies what the loss at {policy} has left in it (3
-    of 3 steps). Let critic require no gradient where it enters that loss, {call}; or clear it before the passes that it
-    is to learn from: optimizer.zero_grad(), or critic.zero_grad().
+    of 3 steps). Clear it before the passes that it is to learn from: optimizer.zero_grad(), or critic.zero_grad(). Or
+    let critic require no gradient where it enters that loss, {call}.
 waste/cleared (freeze inputs): The step that followed, SGD at {step}, does not hold it, and then it was cleared at
     {clear}. If it is not wanted, let critic require no gradient during that forward pass, or name the others in
     backward(inputs=…).
@@ -114,11 +114,11 @@ def policy_and_critic(audit, mend, variant):
 @told("""
 leak/apart (detach out other shared): Stop it where trunk enters that loss, {call}: trunk(…).detach(), or take its
     parameters out of that optimizer. (If it is the loss at {depth} that should not train it, the place is {other}; if
-    both are meant to, say shared=('trunk',).)
+    both are meant to, declare it: shared='trunk', or --shared trunk.)
 leak/one (detach out other shared): where trunk enters that loss, {other}: detach what of it goes into that loss, or
     take its parameters out of that optimizer. (If
 applied_twice/twice (first out shared): SGD at {later} applies to it the gradient of the loss at {depth} that SGD at
-    {step} has applied already (3 of 3 steps). Take it out of one of the two. (If two rates are meant, say shared=
+    {step} has applied already (3 of 3 steps). Take it out of one of the two. (If two rates are meant, declare it:
 """)
 def trunk_of_two_heads(audit, mend, variant):
     trunk, one, two = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
@@ -146,7 +146,7 @@ def trunk_of_two_heads(audit, mend, variant):
 
 
 @told("""
-leak/ (detach shared): Stop it where trunk enters that loss, {call}: trunk(…).detach(). (If both are meant to, say
+leak/ (detach shared): Stop it where trunk enters that loss, {call}: trunk(…).detach(). (If both are meant to,
 leak/one (detach shared): Stop it where trunk enters that loss, {call}: detach what of it goes into that loss. (If both
 """)
 def trunk_cleared_in_part(audit, mend, variant):
@@ -168,7 +168,7 @@ def trunk_cleared_in_part(audit, mend, variant):
 @told("""
 leak/ (out shared): outside any optimizer, as a copy of other weights, yet SGD at {step} moves it too, by the
     loss at {loss} (3 of 3 steps). Take its parameters out of that optimizer, and call it under torch.no_grad() at
-    {call}. (If it is meant to be trained as well as copied, say shared=('target',).)
+    {call}. (If it is meant to be trained as well as copied, declare it: shared='target', or --shared target.)
 tracked_target/loose (out freeze): Call it under torch.no_grad() at {call}, or let its parameters require no gradient.
 tracked_target/through (freeze): Let its parameters require no gradient: requires_grad_(False).
 """)
@@ -295,7 +295,8 @@ dead_link/resting (call+encoder): encoder was not called meanwhile.
 dead_link/copied (anew+encoder): Was the optimizer made before the modules were copied, replaced or loaded? Then make it
     anew.
 unheld/copied (anew+encoder): An optimizer holds as many parameters of the same shapes that no audited module has and no
-    pass reaches: it was made before this part was made, replaced or loaded. Give it to an optimizer.
+    pass reaches: it was made before this part was made, replaced or loaded. Give it to an optimizer: make that after it,
+    or add_param_group.
 note/copied (anew+encoder): SGD at {step} holds 2 parameters, none of them of encoder and head: what it trains was not
 unreached/one (remove+encoder out): The detach at {stop} cuts off what it computes and the loss uses, in all of the 3
     steps of SGD at {step}. Take that stop away; or, if it is not to learn, take encoder out of the optimizer.
@@ -344,7 +345,8 @@ unheld/list (register+extra): It lies in a plain attribute, a list or a dict, so
     nn.ModuleList registers.
 note/list (register+extra): model.more.0 lies in plain attributes, a list or a dict, and so is not among
     model.parameters(). It is looked at all the same; nn.ModuleList and nn.Parameter register.
-unheld/late (give+extra): It was made while the training was under way, after the optimizer. Give it to an optimizer.
+unheld/late (give+extra): It was made after the optimizer, which so does not hold it. Give it to an optimizer: make that
+    after it, or add_param_group.
 unheld/beside (give+extra): Other parts of the same module are held: [..] and [..]. Give it to an optimizer
 unheld/alone (give+extra freeze): If it is to learn, give it to an optimizer; if not, let it require no gradient:
     requires_grad_(False).
@@ -484,9 +486,9 @@ def too_many_passes(audit, mend, variant):
 
 @told("""
 stale_gradient/both (both): SGD at {step} applies again what the loss at {policy} has left and again what the loss at
-    {value} has left in it (2 of 3 steps). Clear the gradient after that step: optimizer.zero_grad(), or
-    critic.zero_grad(). And let critic require no gradient where it enters that loss, {call}; or clear it before the
-    passes that it is to learn from: optimizer.zero_grad(), or critic.zero_grad().
+    {value} has left in it (2 of 3 steps). Clear it before the passes that it is to learn from: optimizer.zero_grad(),
+    or critic.zero_grad(). Or clear it after that step, and let critic require no gradient where it enters that loss,
+    {call}.
 """)
 def never_cleared_critic(audit, mend, variant):
     actor, critic = Actor(), Critic()
