@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType, ModuleType
 from typing import Any
 from weakref import ref
@@ -84,6 +85,9 @@ class Discovery:
         if self.knows(module) or _under_construction():
             return []
         self._met(module)
+        roots = [part for part in self._parts.values() if not part.inside]
+        if any(module is each for part in roots for _, each in part.modules()):
+            return []  # it has replaced another
         if next(iter(part_of("", module).parameters()), None) is None:
             return []
         return self._new([module], True)
@@ -172,11 +176,11 @@ class Discovery:
         One that had a name of its own before the module was made of it keeps that.
         """
         nested: list[Part] = []
-        queue: deque[tuple[str, nn.Module | Tensor]] = deque()
+        queue: deque[tuple[str, tuple[str, ...], nn.Module | Tensor]] = deque()
         if (module := root.module) is not None:
-            queue.append((root.name, module))
+            queue.append((root.name, (), module))
         while queue:
-            around, each = queue.popleft()
+            around, way, each = queue.popleft()
             children = list(_children(each)) if isinstance(each, nn.Module) else []
             if len(nested) + len(children) > _MOST_PARTS:
                 break
@@ -188,7 +192,9 @@ class Discovery:
                 inner.inside, inner.around = root.name, around
                 if any(True for _ in inner.parameters()):
                     nested.append(self._remember(inner, top))
-                    queue.append((inner.name, child))
+                    queue.append((inner.name, (*way, path), child))
+                    if module is not None and _at(ref(module), (*way, path)) is child:  # and whatever replaces it
+                        inner.get = partial(_at, ref(module), (*way, path))
         for _, tensor in root.parameters():
             self._tensors[tensor] = root.name
         return nested
@@ -355,6 +361,15 @@ def _unreachable(each: nn.Module | Tensor) -> nn.Module | Tensor:
 
 def _is_child(each: nn.Module | Tensor, module: nn.Module) -> bool:
     return any(each is child for own in (module._modules, module._parameters) for child in own.values())
+
+
+def _at(root: "ref[nn.Module]", path: tuple[str, ...]) -> nn.Module | Tensor | None:
+    """What a module has at a path."""
+    each: Any = root()
+    for name in path:
+        each = each._modules.get(name, each._parameters.get(name)) if isinstance(each, nn.Module) else None
+    found: nn.Module | Tensor | None = each
+    return found
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | Tensor]]:

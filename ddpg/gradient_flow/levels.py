@@ -13,7 +13,7 @@ _MOST_OF_ONE = 12
 def levels(record: "Recorder") -> list[str]:
     """Names for all parameters: each the largest part whose parameters fared alike.
 
-    That is: the same optimizers hold them, the same losses reach them, all or none are copies of others, and nothing
+    That is: the same optimizers hold them, the same losses reach them, all or none are copies as well, and nothing
     was declared of some. Of many parts of one module only those are named that differ from the most of it.
     """
     fates: dict[str, object] = _fates(record)
@@ -61,4 +61,7 @@ def _fates(record: "Recorder") -> dict[str, object]:
             if use.passes:
                 reached[key].add(place)
     copied = {key for key, writes in record.weights.writes.items() if any(writes.sources)}
-    return {key: (frozenset(holders[key]), frozenset(reached[key]), key in copied) for key in record.weights.names}
+    return {
+        key: (frozenset(holders.get(key, ())), frozenset(reached[key]), key in copied and key in holders)
+        for key in record.weights.names
+    }

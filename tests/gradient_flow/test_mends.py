@@ -295,8 +295,8 @@ dead_link/resting (call+encoder): encoder was not called meanwhile.
 dead_link/copied (anew+encoder): Was the optimizer made before the modules were copied, replaced or loaded? Then make it
     anew.
 unheld/copied (anew+encoder): An optimizer holds as many parameters of the same shapes that no audited module has and no
-    pass reaches: it was made before this part was made, replaced or loaded. Give it to an optimizer: make that after it,
-    or add_param_group.
+    pass reaches: it was made before this part was made, replaced or loaded. Give it to an optimizer: make that after
+    it, or add_param_group.
 note/copied (anew+encoder): SGD at {step} holds 2 parameters, none of them of encoder and head: what it trains was not
 unreached/one (remove+encoder out): The detach at {stop} cuts off what it computes and the loss uses, in all of the 3
     steps of SGD at {step}. Take that stop away; or, if it is not to learn, take encoder out of the optimizer.

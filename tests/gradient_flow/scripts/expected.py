@@ -108,7 +108,10 @@ SOUND = (
     ),
     Expected(
         "tianshou_ddpg.py",
-        (of("algorithm|policy|algorithm.policy", "actor critic actor_old critic_old"),),
+        (
+            of("algorithm|policy|algorithm.policy", "actor critic actor_old critic_old"),
+            "policy critic algorithm.critic_old algorithm.actor_old",
+        ),
         may=("waste *critic*",),
         also=("algorithm", "policy", "algorithm.policy", "critic_net", "*preprocess*"),
         needs=("tianshou",),
