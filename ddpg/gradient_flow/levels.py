@@ -22,6 +22,8 @@ def levels(record: "Recorder") -> list[str]:
     for key, names in record.weights.names.items():
         for name in names:
             keys[name].add(key)
+    now = {each.key for each in record.weights.named().values()}  # without what was replaced
+    keys.update({name: own & now for name, own in keys.items() if own & now})
 
     children: dict[str, list[str]] = defaultdict(list)
     for name, part in parts.items():
