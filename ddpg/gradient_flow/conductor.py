@@ -136,7 +136,8 @@ class Conductor:
             if self._options.every is not None:
                 self._next = self._steps + self._options.every
             elif not self._options.go_on:
-                self._say(f"ended the script here; --steps {self._options.steps} and --go-on say when.")
+                after = f"{self._options.limit} passes (--limit)" if late else f"{self._options.steps} steps of each"
+                self._say(f"the script was ended after {after}; --go-on lets it run on.")
                 self._stop()
 
     def _enough(self) -> bool:
