@@ -5,7 +5,7 @@ import inspect
 import re
 import sys
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType, ModuleType
@@ -29,6 +29,7 @@ _DEEPEST_FOREIGN = 2  # inside objects of libraries
 _MOST_PARTS = 64  # of one module, those that are followed by themselves
 _MOST_FOUND = 300
 _MOST_SEARCHES = 20
+_MOST_ALIKE = 4
 _ONLY_HELD = " "
 
 
@@ -61,6 +62,7 @@ class Discovery:
         self.paths = dict(paths or {})
         self.left_out = 0
         self.trouble = ""
+        self.was_trained: Callable[[str], bool] = lambda name: False
         self._chosen = bool(paths)
         self._known: dict[int, ref[nn.Module]] = {}  # no WeakSet: modules may compare in ways of their own
         self._tensors = WeakTensorKeyDictionary()  # those that were looked for; the name of the part that has one
@@ -219,9 +221,14 @@ class Discovery:
         return _snake(type(top.each).__name__) if path == ("self",) else ".".join(path)
 
     def _free(self, name: str) -> str:
-        """The name, or one like it that nothing has that still exists."""
+        """The name, or one like it that nothing has which still exists, or was trained.
+
+        What is trained and made anew again and again, as for each task, has one name in the end.
+        """
         number, free = 1, name
-        while free in self._parts and self._parts[free].get() is not None:
+        while free in self._parts and (
+            self._parts[free].get() is not None or (number < _MOST_ALIKE and self.was_trained(free))
+        ):
             number += 1
             free = f"{name} ({number})"
         for each in [each for each, part in self._parts.items() if free in (each, part.inside)]:
@@ -277,7 +284,8 @@ def _reach(
                 queue.extend(((*path, name), it, _of_object(each), id(each), 0) for name, it in _items(each))
         elif issubclass(kind, _HOLDERS):  # before the variables that came later, such as those of loops over it
             inner = [((*path, name), it, where, namespace, foreign) for name, it in _items(each)]
-            queue.extendleft(reversed(inner))
+            queue.extendleft(reversed([item for item in inner if not isinstance(item[1], Tensor)]))
+            queue.extend(item for item in inner if isinstance(item[1], Tensor))  # such lists are for optimizers
         elif _of_own_code(kind):
             queue.extend(((*path, name), it, _of_object(each), id(each), foreign) for name, it in _items(each))
         elif foreign < _DEEPEST_FOREIGN:

@@ -110,6 +110,8 @@ class Recorder:
         self.names = self.weights.shown
         self.declared = {*frozen, *shared}
         self.discovery = discovery
+        if discovery is not None:
+            discovery.was_trained = self._was_trained
         self.idle: dict[int, tuple[str, Site]] = {}
         self.cut_short = False
         self._made: WeakKeyDictionary[Optimizer, Site] = WeakKeyDictionary()
@@ -207,6 +209,11 @@ class Recorder:
         if self.discovery is not None and not self.discovery.knows(module):
             with aside():
                 self._search(lambda discovery: discovery.around(module))
+
+    def _was_trained(self, name: str) -> bool:
+        """Whether an optimizer has stepped that holds some of the part."""
+        held = {key for stepping in self.steppings.values() for key in stepping.held}
+        return any(name in names and key in held for key, names in self.weights.names.items())
 
     def _find(self, tensors: Iterable[Tensor], reached: bool = False) -> None:
         self._search(lambda discovery: discovery.of(tensors, reached))
