@@ -1,9 +1,9 @@
 """Unmodified scripts under the command: they print, end and compute as without it, and what is wrong is found."""
 
 import pytest
-from check_scripts import SETS, check
+from check_scripts import AWKWARD, FAULTY, check
 
-EVERY = [each for group in SETS.values() for each in group]
+EVERY = [*AWKWARD, *FAULTY[:4]]  # check_scripts.py has them all
 
 
 @pytest.mark.long
