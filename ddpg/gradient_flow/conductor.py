@@ -40,6 +40,7 @@ class Conductor:
         self._next: int | None = options.skip
         self._status = 0
         self._over = False
+        self._idle: list[GradientFlow] = []  # of this thread, where another one turned out to train
         self._process = os.getpid()
         self._shown = 0.0
         self._started = time.monotonic()
@@ -68,6 +69,9 @@ class Conductor:
                 self._say(f"the script ended first: {self._counts() or 'it has made no optimizer'}.")
         elif not self._reports:
             self._say(f"the script ended after {self._steps} steps, before --skip {self._options.skip} had gone by.")
+        for each in self._idle:
+            each.__exit__()
+            interception.unwatch(self)
         interception.unwatch(self)
         return self._status
 
@@ -207,7 +211,7 @@ class Conductor:
     def ran_elsewhere(self, thread: str) -> None:
         """Another thread trains: if nothing does here, look there."""
         if self._flow is not None and not self._flow.backwards and not self._flow.steps:
-            self._flow.__exit__()
+            self._idle.append(self._flow)  # closed where it was opened, when the script has ended
             interception.watch(self)
             self._open()
 
