@@ -47,7 +47,7 @@ def plainly() -> Iterator[None]:
             raise
         print(
             f"This needs {error.name}, which the library alone does without: "
-            "pip install -c constraints.txt -e '.[train]' in a checkout, pip install 'ddpg[train]' elsewhere.",
+            "pip install -c .ci/constraints.txt -e '.[train]' in a checkout, pip install 'ddpg[train]' elsewhere.",
             file=sys.stderr,
         )
         sys.exit(2)
