@@ -156,12 +156,14 @@ class Conductor:
     def _stop(self) -> NoReturn:
         """End the script, also one that catches its own end."""
         self._ends += 1
-        if self._ends > _SWALLOWED:
-            self._say("the script catches every exception, also that of its own end: it is ended from outside.")
+        elsewhere = threading.current_thread() is not threading.main_thread()  # which may be waiting for this one
+        heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._ends > _SWALLOWED or (elsewhere and not heard):
+            self._say("the script does not hear of its own end: it is ended from outside.")
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(self._status)
-        if threading.current_thread() is not threading.main_thread():  # which may be waiting for this one
+        if elsewhere:
             os.kill(self._process, signal.SIGINT)
         raise SystemExit(self._status)  # no class of its own: threads are silent about this one only
 

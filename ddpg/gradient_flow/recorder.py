@@ -355,7 +355,7 @@ class Recorder:
 
     def before_step(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step."""
-        running = _frames()
+        running = _frames()[1:]  # without this one, which would hold itself, and all others with it
         frame = next(each for each in running if each.f_code.co_filename == _OPTIMIZER)
         self._open_steps = [each for each in self._open_steps if each.frame in running]  # others ended in an error
         outer = self._open_steps[0] if self._open_steps else None

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -126,7 +127,7 @@ def test_a_script_that_catches_its_end_is_ended_from_outside(conduct, monkeypatc
         with suppress(BaseException):  # what a script should not do, and some do
             loop.run(10)
     assert ends[0] == 1
-    assert "catches every exception" in said(conductor)
+    assert "does not hear of its own end" in said(conductor)
     assert said(conductor).count("fault: leak") == 1
 
 
@@ -157,6 +158,15 @@ def test_one_that_never_steps_gets_a_sentence(conduct):
     assert "ended after 6 steps, before --skip 100 had gone by" in said(late)
 
 
+@pytest.fixture
+def interruptible():
+    """As in a shell; in the background Python finds SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_thread_that_trains_alone_is_followed(conduct):
     conductor, loop = conduct("--steps", "3"), Loop()
 
