@@ -40,6 +40,7 @@ class Conductor:
         self._next: int | None = options.skip
         self._status = 0
         self._over = False
+        self._lock = threading.Lock()
         self._idle: list[GradientFlow] = []  # of this thread, where another one turned out to train
         self._process = os.getpid()
         self._shown = 0.0
@@ -211,8 +212,10 @@ class Conductor:
         self._counted[self._lines[optimizer]] = self._taken[optimizer]
 
     def ran_elsewhere(self, thread: str) -> None:
-        """Another thread trains: if nothing does here, look there."""
-        if self._flow is not None and not self._flow.backwards and not self._flow.steps:
+        """Another thread trains: if nothing does here, look there; at the first of several."""
+        with self._lock:
+            if self._flow is None or self._idle or self._flow.backwards or self._flow.steps:
+                return
             self._idle.append(self._flow)  # closed where it was opened, when the script has ended
             interception.watch(self)
             self._open()

@@ -236,3 +236,20 @@ def test_a_child_process_neither_records_nor_reports(conduct):
             os._exit(loop.done if not conductor._out.getvalue() else 99)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 10
+
+
+def test_of_several_threads_that_train_the_first_is_followed_and_none_is_disturbed(conduct):
+    conductor, done = conduct("--steps", "3", "--go-on"), []
+
+    def train():
+        loop = Loop(faulty=False)
+        loop.run(30)
+        done.append(loop.done)
+
+    threads = [threading.Thread(target=train) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert done == [30] * 4
+    assert conductor.end(failed=False) == 0
