@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddpg.agent import DDPG
-    from ddpg.compiled_agent import CompiledUpdate, JointUpdate
-    from ddpg.errors import InputError
+    from ddpg.base.errors import InputError
+    from ddpg.compiled.agent import CompiledUpdate, JointUpdate
     from ddpg.exploration import GaussianNoise, OrnsteinUhlenbeckNoise
     from ddpg.gradient_flow import GradientFlow
     from ddpg.networks import Actor, Critic
@@ -28,8 +28,8 @@ __all__ = [
 
 _MODULES = {
     "agent": ["DDPG"],
-    "compiled_agent": ["CompiledUpdate", "JointUpdate"],
-    "errors": ["InputError"],
+    "compiled.agent": ["CompiledUpdate", "JointUpdate"],
+    "base.errors": ["InputError"],
     "exploration": ["GaussianNoise", "OrnsteinUhlenbeckNoise"],
     "gradient_flow": ["GradientFlow"],
     "networks": ["Actor", "Critic"],

@@ -13,15 +13,16 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddpg import checkpoint, optimizers
+from ddpg.base import optimizers
+from ddpg.base.devices import usable_device
+from ddpg.base.errors import InputError, choices, real, require, whole
+from ddpg.base.memory import physical_memory
+from ddpg.base.spaces import as_rows, centre_and_half_range, check_spaces, size
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.errors import InputError, choices, real, require, whole
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
-from ddpg.memory import physical_memory
 from ddpg.networks import Actor, Critic
 from ddpg.replay_buffer import GREATEST_SEED, Batch
-from ddpg.spaces import as_rows, centre_and_half_range, check_spaces, size, space_from_data, space_to_data
 
 _NETWORKS = ("actor", "critic", "target_actor", "target_critic", "bootstrapping_actor")
 _REPLACED = (
@@ -100,13 +101,13 @@ class DDPG:
         self.device = usable_device(device)
         self.critic_updates = 0
         self._half_range = centre_and_half_range(action_space)[1]
-        self._generator = np.random.default_rng(options["seed"])
+        self.generator = np.random.default_rng(options["seed"])
 
         _check_size(observation_space, action_space, options)
         # The seed decides the weights, drawn on the CPU whatever the device, and nobody else's random numbers.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.default_generator.manual_seed(options["seed"])
-            actor, critic = _networks(observation_space, action_space, options)
+            actor, critic = make_networks(observation_space, action_space, options)
         self.actor, self.critic = actor.to(self.device), critic.to(self.device)
         self.target_actor = copy.deepcopy(self.actor)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
@@ -120,8 +121,8 @@ class DDPG:
             optimizer, critic_holds, options["critic_lr"], self.critic.parameters(), options["critic_weight_decay"]
         )
         self.actor_optimizer = optimizers.build(optimizer, actor_holds, options["actor_lr"])
-        self._options = options
-        self._optimizer = optimizer
+        self.options = options
+        self.optimizer = optimizer
         self._parameters = self._present_parameters()
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -145,7 +146,7 @@ class DDPG:
         rows = as_rows(self.observation_space, observation, "observation")
         actions = (policy or self.policy)(rows)
         if explore:
-            actions = actions + self._half_range * self.exploration.sample(actions.shape, self._generator)
+            actions = actions + self._half_range * self.exploration.sample(actions.shape, self.generator)
         several = np.ndim(observation) > len(self.observation_space.shape)
         actions = actions.reshape((*([len(rows)] if several else []), *self.action_space.shape))
         clipped = np.minimum(np.maximum(actions, self.action_space.low), self.action_space.high)
@@ -270,7 +271,9 @@ class DDPG:
         Raises:
             InputError: if the path does not end in `.safetensors`, which the file will be.
         """
-        checkpoint.save(path, {"agent": self.state_dict()})
+        from ddpg.saving import agent_state  # which knows the agent
+
+        agent_state.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -284,73 +287,9 @@ class DDPG:
         Raises:
             InputError: if there is no checkpoint, it is damaged, or an option is missing.
         """
-        return cls.from_state_dict(checkpoint.load(path)["agent"], **options)
+        from ddpg.saving import agent_state  # which knows the agent
 
-    def description(self) -> dict[str, Any]:
-        """How the agent was made, as plain data."""
-        return {
-            "observation_space": space_to_data(self.observation_space),
-            "action_space": space_to_data(self.action_space),
-            "options": self._options,
-            "gradient_stop": self.gradient_stop.as_data(),
-            "critic_freeze": self.critic_freeze.as_data(),
-            "exploration": self.exploration.as_data(),
-            "optimizer": optimizers.as_data(self._optimizer),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the agent is, as tensors and plain data."""
-        return {
-            **self.description(),
-            "modules": {name: module.state_dict() for name, module in self.modules().items()},
-            "critic_optimizer": self.critic_optimizer.state_dict(),
-            "actor_optimizer": self.actor_optimizer.state_dict(),
-            "critic_updates": self.critic_updates,
-            "generator": self._generator.bit_generator.state,
-            "exploration_state": self.exploration.state_dict(),
-        }
-
-    @classmethod
-    def from_state_dict(cls, state: dict[str, Any], **options: Any) -> Self:
-        """The agent that `state_dict` described; `options` as in `load`."""
-        try:
-            return cls._from_state_dict(state, options)
-        except InputError:
-            raise
-        except Exception as error:  # a file from elsewhere may be wrong in any way
-            raise InputError(
-                f"the checkpoint does not fit the agent: {error}; load it with its own options."
-            ) from error
-
-    @classmethod
-    def _from_state_dict(cls, state: dict[str, Any], options: dict[str, Any]) -> Self:
-        saved = dict(state["options"])
-        for kind in ("gradient_stop", "critic_freeze", "exploration"):
-            require(
-                kind in options or state[kind]["name"] is not None,
-                f"the checkpoint's {kind} is none of this project's own: pass it, load(path, {kind}=…).",
-            )
-            saved[kind] = state[kind]
-        if "optimizer" not in options:
-            require(
-                state["optimizer"]["name"] in optimizers.OPTIMIZERS,
-                "the checkpoint's optimizer is none of torch.optim's: pass it, load(path, optimizer=…).",
-            )
-            saved["optimizer"] = optimizers.named(**state["optimizer"])
-        check_shapes(state, options)
-        spaces = [space_from_data(state[key]) for key in ("observation_space", "action_space")]
-        agent = cls(*spaces, **(saved | options))
-        dtype = state["modules"]["actor"]["output.weight"].dtype
-        for name, module in agent.modules().items():
-            module.to(dtype).load_state_dict(state["modules"][name])
-        if optimizers.as_data(agent._optimizer) == state["optimizer"]:
-            optimizers.load_state(agent.critic_optimizer, state["critic_optimizer"])
-            optimizers.load_state(agent.actor_optimizer, state["actor_optimizer"])
-        agent.critic_updates = whole("critic_updates", state["critic_updates"], least=0)
-        agent._generator.bit_generator.state = state["generator"]
-        if "exploration" not in options:
-            agent.exploration.load_state_dict(state["exploration_state"])
-        return agent
+        return agent_state.load(path, cls, **options)
 
 
 def check_gradients_are_recorded() -> None:
@@ -362,31 +301,11 @@ def check_gradients_are_recorded() -> None:
     )
 
 
-def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless the weights in an agent's state are of the networks that it describes.
-
-    Takes no memory for the networks, whatever size they are said to have. `options` replace some of the state's.
-    """
-    observation_space, action_space = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
-    with torch.device("meta"):
-        networks = _networks(observation_space, action_space, {**state["options"], **options})
-    for kind, network in zip(("actor", "critic"), networks, strict=True):
-        expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-        for name in (kind, f"target_{kind}"):
-            found = {key: tuple(value.shape) for key, value in state["modules"][name].items()}
-            for key in sorted(expected.keys() | found.keys()):
-                require(
-                    expected.get(key) == found.get(key),
-                    f"the checkpoint's {name}.{key} is of shape {found.get(key)}; spaces and options ask for "
-                    f"{expected.get(key)}: load it with its own options.",
-                )
-
-
 def _check_size(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> None:
     """Raise `InputError` if the networks, their targets, gradients and two moments are more than the memory."""
     try:
         with torch.device("meta"):
-            networks = _networks(observation_space, action_space, options)
+            networks = make_networks(observation_space, action_space, options)
         gigabytes = 5 * 4 / 1e9 * sum(each.numel() for network in networks for each in network.parameters())
     except RuntimeError:  # more than PyTorch can count
         gigabytes = math.inf
@@ -397,7 +316,7 @@ def _check_size(observation_space: Box, action_space: Box, options: Mapping[str,
     )
 
 
-def _networks(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> tuple[Actor, Critic]:
+def make_networks(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> tuple[Actor, Critic]:
     shape = (observation_space, action_space, options["hidden_sizes"], options["final_layer_bound"])
     return Actor(*shape), Critic(*shape, options["action_layer"])
 
@@ -429,14 +348,3 @@ def _checked_options(
         "action_layer": action_layer,
         "seed": whole("seed", numbers["seed"], least=0, most=GREATEST_SEED),
     }
-
-
-def usable_device(device: torch.device | str) -> torch.device:
-    """The device, if PyTorch knows it and this machine has it; `InputError` otherwise."""
-    try:
-        chosen = torch.device(device)
-        torch.ones(1, device=chosen).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"device={device}: not usable on this machine ({reason}); device=cpu always is.") from error
-    return chosen

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ddpg.choice import Choice
+from ddpg.base.choice import Choice
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ddpg.choice import Choice
-from ddpg.errors import real, require
+from ddpg.base.choice import Choice
+from ddpg.base.errors import real, require
 
 
 @dataclass

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ddpg.choice import Choice
-from ddpg.errors import whole
+from ddpg.base.choice import Choice
+from ddpg.base.errors import whole
 
 
 @dataclass(frozen=True)

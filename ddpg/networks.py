@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from ddpg.spaces import centre_and_half_range, size
+from ddpg.base.spaces import centre_and_half_range, size
 
 
 class Actor(nn.Module):

@@ -10,9 +10,9 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from ddpg.errors import InputError, require, whole
-from ddpg.memory import physical_memory
-from ddpg.spaces import REAL_KINDS, as_rows, check_spaces, size
+from ddpg.base.errors import InputError, require, whole
+from ddpg.base.memory import physical_memory
+from ddpg.base.spaces import REAL_KINDS, as_rows, check_spaces, size
 
 GREATEST_SEED = 2**64 - 1
 """that PyTorch takes"""

@@ -1,6 +1,6 @@
 """Compare finished runs: `python scripts/compare.py runs/<…>`, `--help` for more."""
 
-from ddpg.programs import compare
+from ddpg.command_line import compare
 
 if __name__ == "__main__":
     compare()

@@ -7,11 +7,11 @@ import torch
 from gymnasium.spaces import Box
 
 from ddpg import DDPG, Batch, GradientFlow
+from ddpg.command_line import plainly
 from ddpg.gradient_stop import GradientStop
-from ddpg.programs import plainly
 
 with plainly():
-    from ddpg.page import save
+    from ddpg.comparison.page import save
     from ddpg.tour.pictures import side_by_side
 
 

@@ -1,6 +1,6 @@
 """Evaluate a run's policy, or watch it: `python scripts/evaluate.py <run folder> [--render]`."""
 
-from ddpg.programs import evaluate
+from ddpg.command_line import evaluate
 
 if __name__ == "__main__":
     evaluate()

@@ -9,7 +9,7 @@
 # `--output DIR` it writes a page.
 
 # %%
-from ddpg.programs import plainly
+from ddpg.command_line import plainly
 
 with plainly():
     from ddpg.tour.command import Tour

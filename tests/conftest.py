@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from commands import command  # noqa: F401
 from gymnasium.spaces import Box
 from torch import nn
 
@@ -57,7 +58,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     def interpret(graph, state, inputs, what):
         return torch.no_grad()(lambda inputs: graph(*state, *inputs))
 
-    monkeypatch.setattr("ddpg.compilation._load", interpret)
+    monkeypatch.setattr("ddpg.compiled.compilation._load", interpret)
 
 
 @pytest.fixture

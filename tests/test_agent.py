@@ -19,11 +19,12 @@ from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 from torch import nn
 
-import ddpg.command_line
-from ddpg import DDPG, Batch, GaussianNoise, InputError, OrnsteinUhlenbeckNoise, ReplayBuffer, checkpoint
+import ddpg.command_line.main
+from ddpg import DDPG, Batch, GaussianNoise, InputError, OrnsteinUhlenbeckNoise, ReplayBuffer
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop, Manual
+from ddpg.saving import checkpoint
 
 
 def train(updates: int, dtype: torch.dtype = torch.float32, **options) -> list[torch.Tensor]:
@@ -420,12 +421,12 @@ def test_constructor_and_config_have_the_same_defaults():
 
 @pytest.mark.parametrize("family", [GradientStop, CriticFreeze, Exploration])
 def test_options_and_their_config_files_have_the_same_defaults(family):
-    files = sorted((Path(ddpg.command_line.CONF) / family.kind).glob("*.yaml"))
+    files = sorted((Path(ddpg.command_line.main.CONF) / family.kind).glob("*.yaml"))
     assert [_config(path) for path in files] == [family.make(path.stem).as_data() for path in files]
 
 
 def _config(path):
-    return OmegaConf.to_container(OmegaConf.load(Path(ddpg.command_line.CONF) / path))
+    return OmegaConf.to_container(OmegaConf.load(Path(ddpg.command_line.main.CONF) / path))
 
 
 NETWORKS = ["actor", "critic", "target_actor", "target_critic", "bootstrapping_actor"]

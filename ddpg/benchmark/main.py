@@ -4,10 +4,10 @@ import shlex
 import sys
 from importlib import import_module
 
+from ddpg.base.errors import InputError
 from ddpg.benchmark.options import parse
 from ddpg.benchmark.report import Report
-from ddpg.errors import InputError
-from ddpg.programs import plainly
+from ddpg.command_line import plainly
 
 
 def main() -> None:

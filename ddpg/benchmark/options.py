@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ddpg.errors import InputError, choices, require, whole
+from ddpg.base.errors import InputError, choices, require, whole
 
 PARTS = {
     "training": "steps a second of whole training, against other libraries",
@@ -55,7 +55,9 @@ class Options:
             whole(f"--{name}", getattr(self, name), least=1)
         if self.device != "cpu":
             self._check_device()
-        from ddpg.environments import make_environment  # takes a second, which a mistyped part need not wait for
+        from ddpg.environments.collector import (
+            make_environment,  # takes a second, which a mistyped part need not wait for
+        )
 
         try:
             make_environment(self.env, {}).close()
@@ -63,7 +65,7 @@ class Options:
             raise InputError(str(error).replace("env.id=", "--env ", 1)) from None
 
     def _check_device(self) -> None:
-        from ddpg.agent import usable_device
+        from ddpg.base.devices import usable_device
 
         require(
             self.part in ON_ANY_DEVICE,

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ddpg.base.memory import peak_memory
 from ddpg.benchmark.options import Options
-from ddpg.memory import peak_memory
 
 WIDTH = 110
 

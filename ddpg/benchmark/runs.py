@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddpg.errors import InputError
-from ddpg.memory import mebibytes
+from ddpg.base.errors import InputError
+from ddpg.base.memory import mebibytes
 
 TRAIN = Path(__file__).parents[2] / "scripts" / "train.py"
 

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from ddpg.base.progress import fleeting
 from ddpg.benchmark.buffer import BOUND, SAMPLES, PlainRows
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
@@ -27,7 +28,6 @@ from ddpg.benchmark.subjects import (
     threads_of,
 )
 from ddpg.benchmark.turns import Spread, Turn, take_turns, timed
-from ddpg.progress import fleeting
 from ddpg.replay_buffer import ReplayBuffer
 
 WIDTHS = (32, 64, 128, 256, 512)

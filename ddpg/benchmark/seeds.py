@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ddpg.base.progress import fleeting
 from ddpg.benchmark import runs
 from ddpg.benchmark.options import Options
 from ddpg.benchmark.report import Report, sizes
 from ddpg.benchmark.turns import Spread, Turn, ratios, take_turns
-from ddpg.progress import fleeting
 
 STEPS = 3000  # of each seed
 NEVER = 10**12

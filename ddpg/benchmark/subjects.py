@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 from ddpg.agent import DDPG
 from ddpg.benchmark.options import Options
-from ddpg.command_line import CONF
-from ddpg.compiled_agent import CompiledUpdate
+from ddpg.command_line.main import CONF
+from ddpg.compiled.agent import CompiledUpdate
 from ddpg.replay_buffer import Batch, ReplayBuffer
-from ddpg.settings import Settings
-from ddpg.training import Training, suitable_threads
+from ddpg.training.loop import Training, suitable_threads
+from ddpg.training.settings import Settings
 
 LEARNING_STARTS = 256
 NEVER = 10**12

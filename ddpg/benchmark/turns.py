@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
-from ddpg.progress import Bar
+from ddpg.base.progress import Bar
 
 Turn = Callable[[], float]
 """Works once and answers the seconds of one unit of the work."""

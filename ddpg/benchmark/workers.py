@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Self
 
+from ddpg.base.errors import InputError
+from ddpg.base.memory import peak_memory
+from ddpg.base.progress import fleeting
 from ddpg.benchmark.turns import Turn
-from ddpg.errors import InputError
-from ddpg.memory import peak_memory
-from ddpg.progress import fleeting
 
 
 class Reply(NamedTuple):

@@ -10,13 +10,13 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ddpg.command_line import CONF
+from ddpg.base.errors import InputError
+from ddpg.command_line.main import CONF
 from ddpg.comparison.comparison import Comparison, Value
 from ddpg.comparison.layout import PAGE, sections
+from ddpg.comparison.page import Prose, Section, show, write
 from ddpg.comparison.reading import read
-from ddpg.errors import InputError
-from ddpg.page import Prose, Section, show, write
-from ddpg.settings import flat
+from ddpg.training.settings import flat
 
 
 def main() -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ddpg.base.errors import choices, require
 from ddpg.comparison.reading import NEUTRAL, Run
 from ddpg.comparison.words import shown
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.errors import choices, require
 from ddpg.gradient_stop import GradientStop
 
 Value = str | bool | float | None

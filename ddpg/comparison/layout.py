@@ -10,10 +10,10 @@ from ddpg.comparison import pictures
 from ddpg.comparison.comparison import Comparison, Place, Value, is_size
 from ddpg.comparison.conclusions import Effects, conclusions, effects, figures
 from ddpg.comparison.measures import BIAS, BIAS_OVER_RUN, GAP, LEAK, MEASURES, RETURN
+from ddpg.comparison.page import Block, Picture, Prose, Section, Table
 from ddpg.comparison.reading import harmless
 from ddpg.comparison.statistics import FEWEST, estimate, probability_of_improvement
 from ddpg.comparison.words import interval, listed, named, number, shown
-from ddpg.page import Block, Picture, Prose, Section, Table
 
 PAGE = "comparison"
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
+from ddpg.base.errors import InputError, require
+from ddpg.base.progress import fleeting
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.errors import InputError, require
 from ddpg.gradient_stop import GradientStop
-from ddpg.progress import fleeting
-from ddpg.run import RESULT_NAME
-from ddpg.settings import flat
+from ddpg.training.run import RESULT_NAME
+from ddpg.training.settings import flat
 
 # They change nothing that is compared.
 NEUTRAL = ("checkpoint.interval", "checkpoint.keep", "env.timeout", "audit")

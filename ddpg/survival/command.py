@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from ddpg.base.progress import fleeting
 from ddpg.benchmark.report import machine
-from ddpg.page import Picture, Prose, Section, Table, show, write
-from ddpg.progress import fleeting
+from ddpg.comparison.page import Picture, Prose, Section, Table, show, write
 from ddpg.survival import bad_environments, faults
 from ddpg.survival.bad_environments import GALLERY, DoesNotRepeat, RemembersEpisodes, env_id
 from ddpg.survival.kills import SUBJECTS, ordeals

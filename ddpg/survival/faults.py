@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ddpg import checkpoint
+from ddpg.base.errors import InputError, Note
+from ddpg.base.progress import fleeting
 from ddpg.benchmark.subjects import run_settings
-from ddpg.errors import InputError, Note
-from ddpg.progress import fleeting
-from ddpg.resume import contents
-from ddpg.run import Run
+from ddpg.saving import agent_state, checkpoint
 from ddpg.survival.runs import digest
-from ddpg.training import Training
+from ddpg.training.loop import Training
+from ddpg.training.resume import contents
+from ddpg.training.run import Run
 
 _SETTINGS = run_settings(
     "agent.hidden_sizes=[4]",
@@ -158,7 +158,9 @@ def advance(made: Training, step: int) -> None:
 def standing(run: Run) -> str:
     """A digest of all that a run is, to compare it by."""
     collector = run.collector.state_dict()
-    return digest([run.agent.state_dict(), run.buffer.state_dict(), run.buffer.transitions(), collector, run.step])
+    return digest(
+        [agent_state.state_dict(run.agent), run.buffer.state_dict(), run.buffer.transitions(), collector, run.step]
+    )
 
 
 def expected(folder: Path) -> dict[int, str]:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from ddpg import checkpoint, files
-from ddpg.run import RESULT_NAME
+from ddpg.saving import checkpoint, files
 from ddpg.survival.runs import finish, outcome, start
+from ddpg.training.run import RESULT_NAME
 
 _INTERVAL = 100  # steps between checkpoints
 _COMMON = (

@@ -13,9 +13,9 @@ from typing import Any
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
 
-from ddpg import checkpoint, events
-from ddpg.run import RESULT_NAME
-from ddpg.transition_log import Part, TransitionLog
+from ddpg.saving import checkpoint, events
+from ddpg.saving.transition_log import Part, TransitionLog
+from ddpg.training.run import RESULT_NAME
 
 _QUIETLY = "ignore:resource_tracker"
 
@@ -30,7 +30,7 @@ def start(arguments: Sequence[str], folder: Path) -> BaseProcess:
     if _QUIETLY not in sys.warnoptions:
         sys.warnoptions.append(_QUIETLY)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ddpg.command_line"])
+    context.set_forkserver_preload(["ddpg.command_line.main"])
     folder.mkdir(parents=True, exist_ok=True)
     process = context.Process(target=_train, args=(list(arguments), str(folder)))
     process.start()
@@ -38,7 +38,7 @@ def start(arguments: Sequence[str], folder: Path) -> BaseProcess:
 
 
 def _train(arguments: list[str], folder: str) -> None:
-    from ddpg import command_line
+    from ddpg.command_line import main as command_line
 
     os.chdir(folder)
     with open("train.log", "ab") as log:

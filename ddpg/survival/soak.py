@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ddpg.benchmark.subjects import run_settings
-from ddpg.training import Training
+from ddpg.training.loop import Training
 
 OVERRIDES = (
     "agent.hidden_sizes=[32,32]",

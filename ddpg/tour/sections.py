@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ddpg.benchmark.turns import Spread
+from ddpg.comparison.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.gradient_flow.records import Backward
-from ddpg.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.tour.actor_critic import FREEZES, STOPS, Update, actor_update, critic_update
 from ddpg.tour.architectures import NETWORKS, Network, made
 from ddpg.tour.claims import CLAIMS

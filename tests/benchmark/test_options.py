@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ddpg.base.errors import InputError
 from ddpg.benchmark.options import PARTS, Options, parse
-from ddpg.errors import InputError
 
 
 def test_what_is_typed_arrives():

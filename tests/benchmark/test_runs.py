@@ -6,9 +6,9 @@ import math
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from ddpg.base.errors import InputError
 from ddpg.benchmark import runs, seeds, solve, stable_baselines3_run
 from ddpg.benchmark.options import Options
-from ddpg.errors import InputError
 
 
 def test_a_run_leaves_its_result_and_tells_its_memory(tmp_path):

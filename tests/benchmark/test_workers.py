@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from ddpg.base.errors import InputError
 from ddpg.benchmark.workers import Worker
-from ddpg.errors import InputError
 
 
 class Counter:

@@ -1,10 +1,10 @@
 import pytest
 from finished_runs import experiment, finished_run
-from test_training import run, small
+from small_runs import run, small
 
+from ddpg.base.errors import InputError
 from ddpg.comparison.comparison import Comparison
 from ddpg.comparison.reading import read
-from ddpg.errors import InputError
 
 
 def compared(folder, *arguments, **options):

@@ -4,8 +4,8 @@ from finished_runs import experiment, finished_run
 
 from ddpg.comparison.comparison import Comparison
 from ddpg.comparison.layout import sections
+from ddpg.comparison.page import write
 from ddpg.comparison.reading import read
-from ddpg.page import write
 
 
 def page(folder, output, by=()):

@@ -3,8 +3,8 @@ import json
 import pytest
 from finished_runs import experiment, finished_run
 
+from ddpg.base.errors import InputError
 from ddpg.comparison.reading import BrokenRunError, read, read_run
-from ddpg.errors import InputError
 
 
 def test_a_run_is_its_settings_its_result_and_its_curves(tmp_path):

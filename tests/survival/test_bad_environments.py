@@ -5,13 +5,14 @@ import time
 
 import gymnasium
 import pytest
-from test_training import run, small
+from small_runs import run, small
 
-from ddpg import InputError, checkpoint
-from ddpg.errors import FaultyEnvironmentError, Note
+from ddpg import InputError
+from ddpg.base.errors import FaultyEnvironmentError, Note
+from ddpg.saving import checkpoint
 from ddpg.survival import bad_environments
 from ddpg.survival.bad_environments import GALLERY, env_id
-from ddpg.training import Training
+from ddpg.training.loop import Training
 
 IN_STEP = r"in step 15 after reset\(seed=3831201730\), which repeats it with the same actions\."
 SAID = {

@@ -1,5 +1,5 @@
 import pytest
-from test_training import run, scalars, small
+from small_runs import run, scalars, small
 
 from ddpg.survival.runs import finish, outcome
 

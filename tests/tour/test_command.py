@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpg.page import Prose, Section
+from ddpg.comparison.page import Prose, Section
 from ddpg.tour import command
 from ddpg.tour.command import Tour
 from ddpg.tour.sections import SECTIONS, traps

@@ -1,7 +1,7 @@
 import pytest
 
 from ddpg.benchmark.turns import Spread
-from ddpg.page import MEASURED, Table
+from ddpg.comparison.page import MEASURED, Table
 from ddpg.tour import sections
 
 

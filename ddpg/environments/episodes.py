@@ -1,0 +1,280 @@
+"""Episodes that can be repeated, and environments that are not trusted to keep to gymnasium's interface."""
+
+import numbers
+import signal
+import threading
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+from ddpg.base.errors import FaultyEnvironmentError, Note, blamed, line_of, traced
+from ddpg.environments.repetition import OUTSIDE, GlobalRandomness, Statistics, freeze, restore, statistics
+
+Nonfinite = Literal["stop", "skip", "reset"]
+_GREATEST = float(np.finfo(np.float32).max)  # the replay buffer keeps float32
+LEFT_OUT = "ddpg/left_out"
+"""the key in `info` under which a step that is to be left out says why"""
+
+
+def episode_seed(seed: int, index: int, episode: int) -> int:
+    """The seed of an episode's reset, of run seed, the environment's place in the vector, and the episode's number."""
+    return int(np.random.SeedSequence([seed, index, episode]).generate_state(1)[0])
+
+
+class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Holds an environment to gymnasium's interface, and its episodes to what can be repeated.
+
+    What the environment says in `info` ends here: nothing is made of it, and a vector environment would mix it with
+    words of its own. The streams of `random` and `np.random` are its own, begun anew with each seed.
+
+    Args:
+        environment: with a Box of observations.
+        timeout: seconds that it may take for a step or a reset; None is for ever. Needs the main thread and a system
+            with SIGALRM, and cannot end code that never returns to Python.
+        nonfinite: what a NaN or an infinity in a step leads to. "stop" raises. "skip" leaves the step out, and goes on
+            with the last finite observation until another comes. "reset" leaves it out and ends the episode. Steps to
+            be left out have a reward of 0 and say in `info[LEFT_OUT]` why.
+
+    Raises:
+        FaultyEnvironmentError: by `step` and `reset`, if the environment raises or hangs, or returns what it must not.
+    """
+
+    def __init__(
+        self, environment: gymnasium.Env[Any, Any], timeout: float | None = None, nonfinite: Nonfinite = "stop"
+    ) -> None:
+        super().__init__(environment)
+        assert isinstance(environment.observation_space, Box)
+        self._space = environment.observation_space
+        self._name = environment.spec.id if environment.spec else type(environment.unwrapped).__name__
+        self._timeout = timeout
+        self._limit = _TimeLimit(timeout)
+        self._nonfinite = nonfinite
+        self._seed: int | None = None
+        self._step = 0
+        self._finite: np.ndarray = np.zeros(self._space.shape, self._space.dtype)
+        self._substituted = False
+        self._randomness = GlobalRandomness()
+        self._frozen: Statistics | None = None
+
+    @property
+    def statistics(self) -> Statistics:
+        """The running statistics of the wrappers below."""
+        return statistics(self.env)
+
+    @statistics.setter
+    def statistics(self, kept: Statistics) -> None:
+        restore(self.env, kept)
+
+    def freeze(self, kept: Statistics) -> None:
+        """Begin every episode from now on with these statistics, and let them be where the wrappers know how."""
+        freeze(self.env)
+        self._frozen = kept
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._seed, self._step = seed, 0
+        if self._frozen is not None:
+            self.statistics = self._frozen
+        if seed is not None:
+            self._randomness.seed(seed)
+        answer = self._answer(lambda: self.env.reset(seed=seed, options=options))
+        observation, info = self._unpacked(answer, ("observation", "info"))
+        observation = self._checked(observation, info)
+        if bad := _nonfinite(observation, "observation"):
+            raise self._fault(f"{bad} in the first observation of an episode")
+        self._finite, self._substituted = observation.copy(), False
+        return observation, {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._step += 1
+        answer = self._answer(lambda: self.env.step(action))
+        names = ("observation", "reward", "terminated", "truncated", "info")
+        observation, reward, terminated, truncated, info = self._unpacked(answer, names)
+        observation = self._checked(observation, info)
+        if not isinstance(reward, numbers.Real):
+            raise self._fault(f"reward={_shown(reward)} ({_kind(reward)}); it must be one real number")
+        for name, flag in (("terminated", terminated), ("truncated", truncated)):
+            if not isinstance(flag, bool | np.bool_):
+                raise self._fault(f"{name}={_shown(flag)} ({_kind(flag)}); it must be True or False")
+        bad = _nonfinite(observation, "observation")
+        if not bad and not abs(float(reward)) <= _GREATEST:  # nor where it is NaN
+            bad = f"reward={float(reward)}"
+        if not bad and not self._substituted:
+            if self._nonfinite != "stop":
+                self._finite = observation.copy()
+            return observation, float(reward), bool(terminated), bool(truncated), {}
+        if self._nonfinite == "stop":
+            raise self._fault(bad, " nonfinite=skip leaves such steps out, nonfinite=reset ends the episode.")
+        return self._without(observation, bad, bool(terminated), bool(truncated))
+
+    def _without(
+        self, observation: np.ndarray, bad: str, terminated: bool, truncated: bool
+    ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """A step that is to be left out: it shows or follows what is not finite."""
+        self._substituted = bool(_nonfinite(observation, "observation"))
+        if not self._substituted:
+            self._finite = observation.copy()
+        why = f"{self._name}: {bad or 'the observation before was not finite'}, {self._place()}"
+        truncated |= self._nonfinite == "reset" and bool(bad)
+        return self._finite.copy(), 0.0, terminated, truncated, {LEFT_OUT: why}
+
+    def _answer(self, call: Callable[[], Any]) -> Any:
+        self._randomness.enter()
+        try:
+            with self._limit:
+                return call()
+        except _OverTime as error:
+            late = f"no answer within {self._timeout:g} seconds{line_of(error)}"
+            raise self._fault(late, " env.timeout=… allows more.", error) from None
+        except (Exception, SystemExit) as error:  # whatever a stranger's environment may raise
+            form = " A step returns observation, reward, terminated, truncated, info."
+            mend = form if "to unpack" in str(error) else ""
+            raise self._fault(f"{blamed(error)} was raised", mend, error) from error
+
+    def _unpacked(self, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+        if not isinstance(answer, tuple) or len(answer) != len(names):
+            found = f"{len(answer)} values" if isinstance(answer, tuple) else _kind(answer)
+            raise self._fault(f"{found} returned; gymnasium asks for a tuple of {', '.join(names)}")
+        return answer
+
+    def _checked(self, observation: Any, info: Any) -> np.ndarray:
+        if not isinstance(info, dict):
+            raise self._fault(f"info={_shown(info)} ({_kind(info)}); it must be a dict")
+        try:
+            array = np.asarray(observation)
+        except Exception as error:  # rows of unequal length, a tensor that requires a gradient
+            raise self._fault(f"observation={_shown(observation)} is no array ({type(error).__name__})") from None
+        shape, dtype = self._space.shape, self._space.dtype
+        if array.shape != shape:
+            raise self._fault(f"observation of shape {array.shape}; its observation space says {shape}")
+        if not np.can_cast(array.dtype, dtype, "same_kind"):
+            raise self._fault(f"observation of type {array.dtype}; its observation space says {dtype}")
+        return array
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except Exception as error:  # whatever a stranger's environment may raise; all is done by now
+            warnings.warn(f"{self._name}: cannot be closed: {blamed(error)}.", Note, stacklevel=2)
+        OUTSIDE.enter()
+
+    def _fault(self, what: str, mend: str = "", error: BaseException | None = None) -> FaultyEnvironmentError:
+        fault = FaultyEnvironmentError(f"{self._name}: {what}, {self._place()}{mend}")
+        fault.details = traced(error) if error else ""
+        return fault
+
+    def _place(self) -> str:
+        if self._step == 0:
+            return f"in reset(seed={self._seed})."
+        return f"in step {self._step} after reset(seed={self._seed}), which repeats it with the same actions."
+
+
+class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Seeds every reset, automatic ones included, by run seed, environment index and episode number.
+
+    An episode is then a function of these three and its actions, so that one which was broken off can be taken up
+    again: `reset(options={"resume": [...]})`, with the `progress` of each environment of the vector, resets to that
+    episode and repeats its actions.
+
+    Args:
+        environment: held to gymnasium's interface.
+        seed: of the run.
+        index: the environment's place in the vector.
+    """
+
+    def __init__(self, environment: CheckedEnvironment, seed: int, index: int) -> None:
+        super().__init__(environment)
+        self._checked = environment
+        self._seed = seed
+        self._index = index
+        self._episode = -1
+        self._actions: list[np.ndarray] = []
+        self._return = 0.0
+        self._statistics = environment.statistics
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """The episode's number, its actions so far, `(steps, …)`, the sum of its rewards; `statistics` before it."""
+        space = self.action_space
+        actions = np.array(self._actions, space.dtype).reshape(-1, *(space.shape or ()))
+        return {
+            "episode": self._episode,
+            "actions": actions,
+            "return": self._return,
+            "statistics": self._statistics,
+        }
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        following: dict[str, Any] = {"episode": self._episode + 1, "actions": []}
+        resume = (options or {}).get("resume")
+        progress = resume[self._index] if resume else following
+        if resume:
+            self._checked.statistics = progress["statistics"]
+        self._statistics = self._checked.statistics
+        self._episode, self._actions, self._return = progress["episode"], [], 0.0
+        observation, info = self.env.reset(seed=episode_seed(self._seed, self._index, self._episode))
+        for action in progress["actions"]:
+            observation, _, terminated, truncated, info = self.step(action)
+            if terminated or truncated:  # as it did not before: the environment does not repeat itself
+                return self.reset()
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._actions.append(np.array(action))
+        observation, reward, terminated, truncated, info = self.env.step(np.array(action))  # may change it in place
+        self._return += float(reward)
+        # A copy, since an automatic reset may write the next episode's first observation into the same array.
+        return np.array(observation), reward, terminated, truncated, info
+
+
+class _OverTime(BaseException):
+    """Past everything that an environment may catch."""
+
+
+class _TimeLimit:
+    """Raises `_OverTime` in the code within after so many seconds; without effect outside the main thread."""
+
+    def __init__(self, seconds: float | None) -> None:
+        works = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        self._seconds = seconds if works and seconds is not None else 0.0
+
+    def __enter__(self) -> None:
+        if self._seconds:
+            if signal.getsignal(signal.SIGALRM) is not _over_time:
+                signal.signal(signal.SIGALRM, _over_time)
+            signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *error: object) -> None:
+        if self._seconds:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _over_time(number: int, frame: FrameType | None) -> None:
+    raise _OverTime
+
+
+def _nonfinite(array: np.ndarray, name: str) -> str:
+    """The first number that is not finite in float32, and its place; or nothing."""
+    if array.dtype.kind != "f":
+        return ""
+    if array.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    finite = np.isfinite(array)
+    if finite.all():
+        return ""
+    place = tuple(map(int, np.argwhere(~finite)[0]))
+    return f"{name}{''.join(f'[{each}]' for each in place)}={float(array[place])}"
+
+
+def _kind(value: Any) -> str:
+    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,158 @@
+"""Environments in a process each, which may raise, hang or die there at any time."""
+
+import ctypes
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+from weakref import finalize
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from gymnasium.vector.async_vector_env import _async_worker
+
+from ddpg.base.errors import FaultyEnvironmentError, traced
+from ddpg.environments.episodes import episode_seed
+
+# A terminal that is closed sends SIGHUP, which Windows lacks.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""that ask a program to end"""
+
+
+class Processes(AsyncVectorEnv):
+    """gymnasium's vector environment of processes, of which none outlives a failure, or the trainer.
+
+    Args:
+        makers: of `SeededEpisodes`, one for each process.
+        seed: of the run.
+        patience: seconds that all of them together may take for a step; None is for ever.
+
+    Raises:
+        FaultyEnvironmentError: by all methods, if an environment does not do what it must, or its process has died.
+    """
+
+    def __init__(
+        self, makers: Sequence[Callable[[], gymnasium.Env[Any, Any]]], seed: int, patience: float | None = None
+    ) -> None:
+        self._seed = seed
+        self._patience = patience
+        self._silent = False  # a process does not answer any more
+        self._episodes = np.zeros(0, dtype=int)  # none before all are made
+        try:
+            with self._answers():
+                super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP, worker=_work)
+        except BaseException:  # Ctrl-C among them: a constructor may take its time
+            _kill(getattr(self, "processes", []))
+            raise
+        finalize(self, _kill, self.processes)  # also when Python ends, which would wait for them
+        self._episodes = np.zeros(self.num_envs, dtype=int)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        if resume := (options or {}).get("resume"):
+            self._episodes[:] = [each["episode"] for each in resume]
+        with self._answers():
+            return super().reset(seed=seed, options=options)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        with self._answers():
+            self.step_async(actions)
+            answer = self.step_wait(self._patience)
+        self._episodes += answer[2] | answer[3]
+        return answer
+
+    def get_attr(self, name: str) -> Any:
+        with self._answers():
+            return super().get_attr(name)
+
+    def close_extras(self, timeout: float | None = 5, terminate: bool = False) -> None:
+        """Ask them to end; kill those that have not after so many seconds, or at once if one has hung."""
+        # Not gymnasium's, which would wait for a process that hangs or has died.
+        for pipe in self.parent_pipes:
+            with suppress(OSError, AttributeError):
+                pipe.send(("close", None))
+        deadline = time.monotonic() + (0 if self._silent or terminate else timeout or 0)
+        for process in self.processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        _kill(self.processes)
+        for process in self.processes:
+            process.join()
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        """Around what asks the processes: whatever goes wrong there is a `FaultyEnvironmentError` here."""
+        # It would print the traceback from an environment's process; the fault says what is wrong.
+        level, gymnasium.logger.min_level = gymnasium.logger.min_level, gymnasium.logger.ERROR + 1
+        try:
+            yield
+        except FaultyEnvironmentError as error:  # gymnasium wraps the one from the process into another
+            original = error.args[0]
+            raise original if isinstance(original, FaultyEnvironmentError) else error from None
+        except (EOFError, ConnectionError, multiprocessing.TimeoutError) as error:
+            self._silent = True
+            raise FaultyEnvironmentError(self._lost()) from error
+        finally:
+            gymnasium.logger.min_level = level
+
+    def _lost(self) -> str:
+        """Which processes do not answer, and what they were doing."""
+        sentences = []
+        for index, (process, pipe) in enumerate(zip(self.processes, self.parent_pipes, strict=True)):
+            process.join(0.5)
+            if process.exitcode is None and pipe.poll(0):
+                continue
+            code = process.exitcode
+            did = f"did not answer within {self._patience:g} seconds" if code is None else f"died ({_ending(code)})"
+            when = "as its environment was made"
+            if len(self._episodes):
+                episode = int(self._episodes[index])
+                when = f"in its episode {episode}, that of reset(seed={episode_seed(self._seed, index, episode)})"
+            sentences.append(f"the process of environment {index} {did} {when}")
+        return f"{'; '.join(sentences) or 'the environments do not answer'}."
+
+
+def _work(
+    index: int,
+    make: Callable[[], gymnasium.Env[Any, Any]],
+    pipe: Any,
+    parent_pipe: Any,
+    memory: Any,
+    errors: Any,
+    *others: Any,
+) -> None:
+    """What each process does: gymnasium's worker, but that a failing constructor is answered as a failing step is."""
+    _depend_on_trainer()
+    try:
+        environment = make()
+    except Exception as error:
+        pipe.recv()  # what the trainer asks first, and would else find nobody to ask
+        errors.put((index, type(error), error, traced(error)))
+        pipe.send((None, False))
+        return
+    _async_worker(index, lambda: environment, pipe, parent_pipe, memory, errors, *others)
+
+
+def _depend_on_trainer() -> None:
+    """End by the trainer's word, or with it, and by nothing else.
+
+    A trainer that is told to stop, as by Ctrl-C, which goes to all processes of a terminal, is to finish its step.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        parent_death_signal = 1  # PR_SET_PDEATHSIG; even an environment that hangs goes when the trainer is killed
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+
+
+def _kill(processes: Sequence[Any]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

@@ -1,0 +1,56 @@
+"""A plain installation has the library; its programs say in a sentence what they need besides."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddpg import command_line
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
+EXTRA = [
+    "cloudpickle",
+    "filelock",
+    "hydra",
+    "markdown",
+    "omegaconf",
+    "psutil",
+    "pydantic",
+    "scipy",
+    "tensorboard",
+    "yaml",
+]
+ARGUMENTS = {"benchmark.py": ["update"]}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_the_extra_a_script_ends_with_a_sentence(script):
+    absent = f"import sys, runpy; sys.modules.update(dict.fromkeys({EXTRA})); "
+    arguments, path = [script, *ARGUMENTS.get(script, [])], str(ROOT / "scripts" / script)
+    run = f"{absent}sys.argv[:] = {arguments}; runpy.run_path({path!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("This needs ") and "'ddpg[train]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not done.stdout
+
+
+def test_what_is_missing_of_its_own_is_no_matter_of_an_extra():
+    with pytest.raises(ModuleNotFoundError), command_line.plainly():
+        import ddpg.nothing  # noqa: F401
+
+
+def test_the_library_needs_no_extra(tmp_path):
+    absent = f"import sys; sys.modules.update(dict.fromkeys({EXTRA})); "
+    use = (
+        "import ddpg, numpy as np; from gymnasium.spaces import Box; "
+        "[getattr(ddpg, name) for name in ddpg.__all__]; "
+        "agent = ddpg.DDPG(Box(-1, 1, (2,)), Box(-1, 1, (1,))); path = 'agent.safetensors'; "
+        "agent.save(path); ddpg.DDPG.load(path); "
+        "import ddpg.compiled.compilation"
+    )
+    subprocess.run(
+        [sys.executable, "-c", absent + use], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )

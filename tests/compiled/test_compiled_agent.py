@@ -1,0 +1,497 @@
+"""A compiled or joint update is the eager one, recorded: for every stop, freeze and optimizer."""
+
+import copy
+import itertools
+import math
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from conftest import identical, make_agent, make_batch, weights
+from test_critic_freeze import SOUND as SOUND_FREEZES
+from test_gradient_stop import SOUND as SOUND_STOPS
+
+from ddpg import Batch, CompiledUpdate, InputError, JointUpdate
+from ddpg.base.optimizers import OPTIMIZERS
+from ddpg.compiled.agent import CompiledPolicy
+from ddpg.compiled.recording import RecordingError
+from ddpg.critic_freeze import CriticFreeze
+from ddpg.gradient_stop import GradientStop, Manual
+
+DOUBLE = torch.float64
+
+
+def double_agent(**options):
+    torch.set_default_dtype(DOUBLE)
+    try:
+        return make_agent(**options)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def distance(agent, other):
+    pairs = zip(weights(*agent.modules().values()), weights(*other.modules().values()), strict=True)
+    return max((one - another).abs().max().item() for one, another in pairs)
+
+
+def assert_equal_to_eager(tolerance=1e-9, updates=5, **options):
+    eager = double_agent(**options)
+    recorded = CompiledUpdate(copy.deepcopy(eager))
+    start = weights(*eager.modules().values())
+    for seed in range(updates):
+        batch = make_batch(seed=seed, dtype=DOUBLE)
+        expected, measurements = eager.update(batch), recorded(batch)
+        assert measurements.keys() == expected.keys()
+        for tag, value in expected.items():
+            assert measurements[tag].item() == pytest.approx(value.item(), abs=tolerance)
+    assert distance(eager, recorded.agent) <= tolerance
+    assert not identical(start, weights(*recorded.agent.modules().values()))
+    assert recorded.agent.critic_updates == updates
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, Manual(scale=0.5), Manual(every=2)], ids=str)
+def test_every_stop_can_be_recorded(interpreted, stop, bootstrap_actor):
+    assert_equal_to_eager(gradient_stop=stop, bootstrap_actor=bootstrap_actor, optimizer="SGD")
+
+
+@pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
+def test_every_freeze_can_be_recorded(interpreted, freeze):
+    assert_equal_to_eager(critic_freeze=freeze, optimizer="SGD")
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_every_optimizer_can_be_recorded(interpreted, optimizer):
+    # Adam's bias corrections are computed in single precision inside a graph.
+    assert_equal_to_eager(optimizer=optimizer, critic_weight_decay=1e-2, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"hidden_sizes": (8,)}, {"action_layer": 1}, {"polyak": 1.0}], ids=str)
+def test_other_networks_can_be_recorded(interpreted, options):
+    assert_equal_to_eager(optimizer="SGD", **options)
+
+
+def columns_of_one_tensor(batch):
+    """The batch as a replay buffer hands it out."""
+    rows = torch.cat([tensor.reshape(len(batch.rewards), -1) for tensor in batch], dim=1)
+    parts = rows.split([3, 2, 1, 3, 1], dim=1)
+    return Batch(*(part.reshape(tensor.shape) for part, tensor in zip(parts, batch, strict=True)))
+
+
+@pytest.mark.long
+def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    eager = double_agent(gradient_stop=Manual(every=1000), critic_freeze="inputs", optimizer="SGD", hidden_sizes=(8,))
+    update = CompiledUpdate(copy.deepcopy(eager))
+    for seed in range(10):
+        batch = columns_of_one_tensor(make_batch(seed=seed, dtype=DOUBLE))
+        expected, measurements = eager.update(batch), update(batch)
+        assert {tag: value.item() for tag, value in measurements.items()} == pytest.approx(
+            {tag: value.item() for tag, value in expected.items()}
+        )
+    assert distance(eager, update.agent) < 1e-12
+    assert update.agent.critic_updates == 10
+    (compiled,) = tmp_path.rglob("*.pt2")
+
+    # The second start finds it; were anything to be compiled, there would be no compiler.
+    monkeypatch.setattr("ddpg.compiled.compilation._compile", None)
+    again = CompiledUpdate(copy.deepcopy(eager))
+    batch = columns_of_one_tensor(make_batch(seed=11, dtype=DOUBLE))
+    again(batch)
+    eager.update(batch)
+    assert distance(eager, again.agent) < 1e-12
+
+    # Batches that lie otherwise in memory are another graph, never a wrong result.
+    monkeypatch.setattr("ddpg.compiled.compilation._load", lambda graph, state, inputs, what: lambda inputs: inputs[:3])
+    contiguous = make_batch(seed=11, dtype=DOUBLE)
+    assert list(again(contiguous).values()) == list(contiguous[:3])
+    assert compiled.parent.stat().st_mode & 0o077 == 0  # what lies there is run, so nobody else may write there
+
+
+@pytest.mark.long
+def test_compiled_joint_updates_and_policies_equal_eager_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    agents = [double_agent(seed=seed, hidden_sizes=(8,)) for seed in range(2)]
+    update = JointUpdate(copy.deepcopy(agents), compiled=True)
+    policy = CompiledPolicy(update.agents[1])
+    for seed in range(10):
+        batches = [columns_of_one_tensor(make_batch(seed=2 * seed + each, dtype=DOUBLE)) for each in range(2)]
+        measurements = update(batches)
+        for place, (agent, batch) in enumerate(zip(agents, batches, strict=True)):
+            for tag, value in agent.update(batch).items():
+                assert measurements[tag][place].item() == pytest.approx(value.item(), abs=1e-6)
+        observation = batches[0].observations[:1].numpy()
+        assert update.agents[1].act(observation, policy=policy) == pytest.approx(agents[1].act(observation), abs=1e-5)
+    assert max(distance(*pair) for pair in zip(agents, update.agents, strict=True)) < 1e-6
+
+
+def test_a_batch_that_does_not_fit_is_refused_as_by_the_agent():
+    agent = make_agent()
+    update = CompiledUpdate(agent)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"batch\.observations"):
+            update(make_batch()._replace(rewards=torch.zeros(3)))
+        agent.update(make_batch())
+
+
+def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
+    class Peeking(GradientStop):
+        def actions(self, policy, next_observations):
+            actions = policy(next_observations).detach()
+            return actions if actions.sum().item() > 0 else -actions
+
+    agent = make_agent(gradient_stop=Peeking())
+    update = CompiledUpdate(agent)
+    update(make_batch())
+    before = weights(*agent.modules().values())
+    with pytest.raises(RecordingError, match="cannot be recorded"):
+        update(make_batch())
+    assert identical(before, weights(*agent.modules().values()))
+    assert agent.critic_updates == 1
+
+
+def agents_of_seeds(**options):
+    return [double_agent(seed=seed, **options) for seed in range(3)]
+
+
+def assert_joint_equals_each(tolerance=1e-9, updates=3, **options):
+    alone, together = agents_of_seeds(**options), agents_of_seeds(**options)
+    update = JointUpdate(together)
+    for round_ in range(updates):
+        batches = [columns_of_one_tensor(make_batch(seed=10 * round_ + seed, dtype=DOUBLE)) for seed in range(3)]
+        measurements = update(batches)
+        for place, (agent, batch) in enumerate(zip(alone, batches, strict=True)):
+            for tag, value in agent.update(batch).items():
+                assert measurements[tag].shape == (3,)
+                assert measurements[tag][place].item() == pytest.approx(value.item(), abs=tolerance)
+    assert max(distance(*pair) for pair in zip(alone, together, strict=True)) <= tolerance
+    assert all(agent.critic_updates == updates for agent in together)
+    assert distance(together[0], together[1]) > 1e-3  # no seed got what is another's
+
+
+@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, Manual(scale=0.5, every=2)], ids=str)
+def test_a_joint_update_is_each_agents_own_for_every_stop(stop):
+    assert_joint_equals_each(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
+
+
+@pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
+def test_a_joint_update_is_each_agents_own_for_every_freeze(freeze):
+    assert_joint_equals_each(critic_freeze=freeze, optimizer="SGD")
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_a_joint_update_is_each_agents_own_for_every_optimizer(optimizer):
+    assert_joint_equals_each(optimizer=optimizer, critic_weight_decay=1e-2, tolerance=1e-6, updates=3)
+
+
+def test_agents_of_a_joint_update_act_and_are_saved_alone(tmp_path):
+    agents = agents_of_seeds()
+    update = JointUpdate(agents)
+    for _ in range(3):
+        update([make_batch(dtype=DOUBLE)] * 3)
+    agents[1].save(tmp_path / "agent.safetensors")
+    alone = double_agent()
+    alone.update(make_batch(dtype=DOUBLE))
+    alone.save(tmp_path / "alone.safetensors")
+    loaded = type(agents[1]).load(tmp_path / "agent.safetensors")
+    assert distance(loaded, agents[1]) == 0
+    assert (loaded.act([0.1, 0.2, 0.3]) == agents[1].act([0.1, 0.2, 0.3])).all()
+    # Not what the others have beside its own.
+    assert (tmp_path / "agent.safetensors").stat().st_size < 1.1 * (tmp_path / "alone.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        ({"hidden_sizes": (8, 8)}, "agents of different options, shapes"),
+        ({"gradient_stop": "none"}, "agents of different gradient stop"),
+        ({"optimizer": "SGD"}, "agents of different optimizer"),
+    ],
+    ids=str,
+)
+def test_agents_that_are_not_alike_are_refused(others, sentence):
+    with pytest.raises(InputError, match=sentence):
+        JointUpdate([make_agent(), make_agent(**others)])
+    with pytest.raises(InputError, match=r"1 agents: .* two or more"):
+        JointUpdate([make_agent()])
+
+
+def test_batches_that_do_not_fit_the_agents_are_refused():
+    agents = [make_agent(seed=seed) for seed in range(2)]
+    update = JointUpdate(agents)
+    update([make_batch()] * 2)
+    before = weights(*agents[1].modules().values())
+    for batches, sentence in (
+        ([make_batch()], "1 batches for 2 agents"),
+        ([make_batch(), make_batch(rows=8)], r"batches of \[16, 8\] transitions"),
+        ([make_batch(), make_batch()._replace(actions=torch.zeros(16, 3))], r"batch\.actions"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            update(batches)
+    assert identical(before, weights(*agents[1].modules().values()))
+
+
+def test_a_compiled_policy_acts_as_the_agent_does(interpreted):
+    agent = make_agent()
+    policy = CompiledPolicy(agent)
+    for rows in (1, 4):
+        observations = make_batch(rows=rows).observations.numpy()
+        for _ in range(2):  # what an update changes, a policy compiled before it sees
+            expected = agent.act(observations)
+            assert agent.act(observations, policy=policy) == pytest.approx(expected, abs=1e-6)
+            agent.update(make_batch())
+        assert agent.act(observations) != pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_captured_updates_equal_eager_ones(optimizer):
+    agents = [make_agent(seed=seed, device="cuda", optimizer=optimizer) for seed in range(2)]
+    captured, joint = CompiledUpdate(copy.deepcopy(agents[0])), JointUpdate(copy.deepcopy(agents), compiled=True)
+    for seed in range(5):
+        batch = make_batch(seed=seed).to("cuda")
+        for agent in agents:
+            agent.update(batch)
+        captured(batch)
+        joint([batch, batch])
+    assert distance(agents[0], captured.agent) < 1e-4
+    assert max(distance(*pair) for pair in zip(agents, joint.agents, strict=True)) < 1e-4
+    policy = CompiledPolicy(captured.agent)
+    observations = make_batch(rows=1).observations.numpy()
+    assert captured.agent.act(observations, policy=policy) == pytest.approx(captured.agent.act(observations), abs=1e-4)
+
+
+USES = {
+    "comparison": lambda update: update > 3,
+    "equality": lambda update: update == 1,
+    "truth": lambda update: not update,
+    "remainder": lambda update: update % 2,
+    "power": lambda update: 0.9**update,
+    "int": int,
+    "index": lambda update: "abcdef"[update],
+    "range": range,
+    "text": lambda update: f"{update}",
+    "repr": repr,
+    "key": lambda update: {update: 0},
+    "type": lambda update: isinstance(update, int),
+    "attribute": lambda update: update.bit_length(),
+    "copy": copy.deepcopy,
+    "function": math.sqrt,
+    "tensor": torch.tensor,
+    "product": lambda update: torch.ones(()) * update,
+    "array": np.asarray,
+}
+
+
+def assert_refused_to_record(sentence, **choice):
+    agent = make_agent(**choice)
+    update = CompiledUpdate(agent)
+    update(make_batch())
+    before = weights(*agent.modules().values())
+    with pytest.raises(RecordingError, match=sentence):
+        update(make_batch())
+    joint = JointUpdate([copy.deepcopy(agent), copy.deepcopy(agent)])
+    with pytest.raises(RecordingError, match=sentence):
+        joint([make_batch(), make_batch()])
+    assert identical(before, weights(*agent.modules().values()))
+    assert agent.critic_updates == 1
+
+
+class Looking(GradientStop):
+    use = staticmethod(lambda update: update % 2)
+
+    def backward(self, loss, policy, update):
+        loss.backward()
+        if self.use(update) == 0:
+            policy.zero_grad()
+
+
+class Saying(Looking):
+    def phase(self, update):
+        return update % 2
+
+
+class Inheriting(Saying):
+    pass
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_stop_that_looks_at_the_updates_number_is_not_frozen(use, monkeypatch):
+    monkeypatch.setattr(Looking, "use", staticmethod(use))
+    agent = make_agent(gradient_stop=Looking(), hidden_sizes=(2,))
+    agent.update(make_batch())
+    with pytest.raises(RecordingError, match="looks at the update's number; override its method `phase`"):
+        CompiledUpdate(agent)(make_batch())
+
+
+@pytest.mark.parametrize("stop", [Saying(), Inheriting()], ids=lambda stop: type(stop).__name__)
+def test_a_stop_that_says_what_of_the_number_matters_can_be_recorded(interpreted, stop):
+    assert_refused_to_record("looks at the update's number", gradient_stop=Looking())
+    assert_equal_to_eager(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
+
+
+def test_a_stop_that_hands_the_number_on_can_be_recorded(interpreted):
+    class HandingOn(GradientStop):
+        def backward(self, loss, policy, update):
+            super().backward(loss, policy, update)
+
+    assert_equal_to_eager(gradient_stop=HandingOn(), optimizer="SGD")
+
+
+class Counting(GradientStop):
+    calls = 0
+
+    def actions(self, policy, next_observations):
+        self.calls += 1
+        return policy(next_observations).detach()
+
+
+class Averaging(GradientStop):
+    mean = torch.zeros(2)
+
+    def actions(self, policy, next_observations):
+        actions = policy(next_observations).detach()
+        self.mean = 0.9 * self.mean + 0.1 * actions.mean(dim=0)
+        return actions
+
+
+class Iterating(GradientStop):
+    def __init__(self):
+        vars(self).update(numbers=itertools.count(), unnamed=lambda: None)
+
+    def actions(self, policy, next_observations):
+        next(self.numbers)
+        return policy(next_observations).detach()
+
+
+class Drawing(GradientStop):
+    def actions(self, policy, next_observations):
+        actions = policy(next_observations)
+        return actions.detach() if random.random() < 0.5 else actions
+
+
+class DrawingWithNumPy(CriticFreeze):
+    def values(self, critic, observations, actions):
+        return critic(observations, actions) * np.random.default_rng(np.random.randint(9)).random()
+
+
+class Listing(CriticFreeze):
+    seen: list = []  # noqa: RUF012
+
+    def __init__(self):
+        vars(self).update(seen=[])
+
+    def backward(self, loss, actor, critic):
+        self.seen.append(1)
+        super().backward(loss, actor, critic)
+
+
+@pytest.mark.parametrize("choice", [Counting, Averaging, Iterating, Drawing, DrawingWithNumPy, Listing])
+def test_what_remembers_or_draws_is_not_frozen(interpreted, choice):
+    family = "gradient_stop" if issubclass(choice, GradientStop) else "critic_freeze"
+    assert_refused_to_record("remembers something from one update to the next, or draws", **{family: choice()})
+
+
+DUPLICATES = [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES, ids=["deepcopy", "pickle"])
+def test_copies_of_what_is_compiled_work_on_the_copied_agent(interpreted, duplicate):
+    eager = double_agent(optimizer="SGD")
+    kept = {"agent": copy.deepcopy(eager)}
+    kept |= {"update": CompiledUpdate(kept["agent"]), "policy": CompiledPolicy(kept["agent"])}
+    batches = [make_batch(seed=seed, dtype=DOUBLE) for seed in range(6)]
+    for batch in batches[:3]:
+        kept["update"](batch)
+        eager.update(batch)
+    observation = batches[0].observations[:1].numpy()
+    kept["policy"](observation)
+    other = duplicate(kept)
+    for batch in batches[3:]:
+        other["update"](batch)
+    assert distance(kept["agent"], eager) < 1e-9
+    for batch in batches[3:]:
+        eager.update(batch)
+    assert distance(other["agent"], eager) < 1e-9
+    assert other["policy"](observation) == pytest.approx(eager.policy(observation), abs=1e-9)
+    assert kept["policy"](observation) != pytest.approx(eager.policy(observation), abs=1e-9)
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES, ids=["deepcopy", "pickle"])
+def test_a_copied_joint_update_updates_the_copied_agents(duplicate):
+    alone = agents_of_seeds(optimizer="SGD")
+    joint = JointUpdate(agents_of_seeds(optimizer="SGD"))
+    batches = [[make_batch(seed=10 * round_ + seed, dtype=DOUBLE) for seed in range(3)] for round_ in range(6)]
+
+    def train(rounds, update):
+        for each in rounds:
+            update(each)
+
+    def eagerly(each):
+        for agent, batch in zip(alone, each, strict=True):
+            agent.update(batch)
+
+    train(batches[:3], joint)
+    train(batches[:3], eagerly)
+    other, one = duplicate(joint), duplicate(joint.agents[1])
+    train(batches[3:], other)
+    assert max(distance(*pair) for pair in zip(alone, joint.agents, strict=True)) < 1e-9
+    train(batches[3:], eagerly)
+    assert max(distance(*pair) for pair in zip(alone, other.agents, strict=True)) < 1e-9
+    for _, batch, _ in batches[3:]:
+        one.update(batch)  # a copy of one agent alone
+    assert distance(one, alone[1]) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "move",
+    [copy.copy, lambda joint: JointUpdate(joint.agents[1:]), lambda joint: joint.agents[2].actor.float()],
+    ids=["copy", "other", "cast"],
+)
+def test_a_joint_update_whose_agents_have_moved_is_refused(move):
+    joint = JointUpdate(agents_of_seeds())
+    for _ in range(2):
+        joint([make_batch(dtype=DOUBLE)] * 3)
+    move(joint)
+    before = weights(*joint.agents[0].modules().values())
+    with pytest.raises(InputError, match=r"tensors now lie elsewhere.* make a new JointUpdate"):
+        joint([make_batch(dtype=DOUBLE)] * 3)
+    assert identical(before, weights(*joint.agents[0].modules().values()))
+
+
+@pytest.mark.parametrize("done", [0, 2])
+def test_a_recorded_update_without_gradients_is_refused_before_anything_changes(interpreted, done):
+    compiled, joint = CompiledUpdate(make_agent()), JointUpdate([make_agent(seed=seed) for seed in range(2)])
+    for _ in range(done):
+        compiled(make_batch())
+        joint([make_batch()] * 2)
+    agents = [compiled.agent, *joint.agents]
+    before = [weights(*agent.modules().values()) for agent in agents]
+    both = (compiled, make_batch()), (joint, [make_batch()] * 2)
+    for mode, (update, given) in itertools.product((torch.no_grad, torch.inference_mode), both):
+        with mode(), pytest.raises(InputError, match=r"inside torch\.no_grad\(\)"):
+            update(given)
+    assert all(identical(each, weights(*agent.modules().values())) for each, agent in zip(before, agents, strict=True))
+    assert [agent.critic_updates for agent in agents] == [done] * 3
+
+
+def test_a_recorded_update_that_fails_is_not_counted(monkeypatch):
+    def broken(graph, state, inputs, what):
+        return lambda inputs: 1 / 0
+
+    monkeypatch.setattr("ddpg.compiled.compilation._load", broken)
+    update = CompiledUpdate(make_agent())
+    update(make_batch())
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            update(make_batch())
+    assert update.agent.critic_updates == 1
+
+
+def test_a_first_joint_update_with_a_batch_that_does_not_fit_updates_no_agent():
+    joint = JointUpdate([make_agent(seed=seed) for seed in range(2)])
+    with pytest.raises(InputError, match=r"batch\.actions"):
+        joint([make_batch(), make_batch()._replace(actions=torch.zeros(16, 3))])
+    assert [agent.critic_updates for agent in joint.agents] == [0, 0]

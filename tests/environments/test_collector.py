@@ -1,0 +1,337 @@
+"""Promise 3, row by row against the truth, and promise 4, the seeds."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from own_environments import Walk
+
+from ddpg import InputError, ReplayBuffer
+from ddpg.base.errors import FaultyEnvironmentError, Note
+from ddpg.environments.collector import Collector, _pass_on, make_environment, make_vector
+from ddpg.environments.episodes import LEFT_OUT, CheckedEnvironment, SeededEpisodes
+
+OBSERVATIONS = Box(-np.inf, np.inf, (4,))
+ACTIONS = Box(-1, 1, (1,))
+
+# For each environment the episodes in turn: how many steps, and whether they end by termination.
+SCHEDULES = {
+    "first step": [[(1, True), (4, False)], [(1, False), (3, True)]],
+    "consecutive": [[(1, True), (1, False), (1, True), (5, False)], [(2, False), (1, False), (1, True), (3, True)]],
+    "all at once": [[(3, True), (2, False)], [(3, False), (2, True)], [(3, True), (2, True)]],
+    "at odds": [[(1, False), (7, True)], [(4, True), (2, False)], [(2, True), (1, True), (3, False)]],
+    "one environment": [[(2, True), (1, False), (3, False)]],
+}
+
+
+class Diary(gymnasium.Env):
+    """Observes (environment, episode, step, last action), writes every observation into the same array."""
+
+    observation_space = OBSERVATIONS
+    action_space = ACTIONS
+
+    def __init__(self, index, schedule):
+        self.index, self.schedule, self.episode = index, schedule, -1
+        self.observation = np.zeros(4, np.float32)
+
+    def observe(self, action):
+        self.observation[:] = (self.index, self.episode, self.time, action)
+        return self.observation
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode, self.time = self.episode + 1, 0
+        return self.observe(0), {}
+
+    def step(self, action):
+        self.time += 1
+        length, terminates = self.schedule[self.episode % len(self.schedule)]
+        ends = self.time == length
+        observation = self.observe(action[0])
+        action[:] = -9  # as strange as an environment may be
+        return observation, self.reward(self.time), ends and terminates, ends and not terminates, {}
+
+    def reward(self, time):
+        return 100 * self.index + 10 * self.episode + time
+
+
+def truth(index, schedule, steps, reset_takes_a_step):
+    """The transitions of an environment in so many steps, worked out from its schedule alone (actions aside)."""
+    lived = []
+    episode = 0
+    while len(lived) < steps:
+        length, terminates = schedule[episode % len(schedule)]
+        for time in range(1, length + 1):
+            reward = 100 * index + 10 * episode + time
+            lived.append(((index, episode, time - 1), reward, (index, episode, time), terminates and time == length))
+        if reset_takes_a_step:
+            lived.append(None)
+        episode += 1
+    return [each for each in lived[:steps] if each is not None]
+
+
+EPISODES = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(schedules=st.lists(EPISODES, min_size=1, max_size=4), mode=st.sampled_from(AutoresetMode), copy=st.booleans())
+def test_the_buffer_holds_what_happened_however_episodes_end(schedules, mode, copy):
+    check_what_the_buffer_holds(schedules, mode, SyncVectorEnv, copy)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+@pytest.mark.parametrize("vector", [SyncVectorEnv, AsyncVectorEnv])
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("schedules", SCHEDULES.values(), ids=SCHEDULES)
+def test_the_buffer_holds_what_happened(schedules, mode, vector, copy):
+    assert check_what_the_buffer_holds(schedules, mode, vector, copy) > 0
+
+
+def check_what_the_buffer_holds(schedules, mode, vector, copy):
+    """Row by row against the truth; how many episodes were cut off."""
+    makers = [
+        lambda index=index, schedule=schedule: SeededEpisodes(CheckedEnvironment(Diary(index, schedule)), 0, index)
+        for index, schedule in enumerate(schedules)
+    ]
+    environments = vector(makers, autoreset_mode=mode, copy=copy)
+    collector, generator = Collector(environments), np.random.default_rng(0)
+    buffer = ReplayBuffer(1000, OBSERVATIONS, ACTIONS)
+    truncated = 0
+    for _ in range(40):
+        actions = generator.uniform(-1, 1, (len(schedules), 1)).astype(np.float32)
+        seen = collector.step(actions)
+        np.testing.assert_array_equal(seen.environments, seen.observations[:, 0])
+        buffer.add(seen.observations, seen.actions, seen.rewards, seen.next_observations, seen.terminations)
+        truncated += seen.truncations.sum()
+    environments.close()
+    batch = buffer.transitions()
+    assert set(batch.observations[:, 0].tolist()) == set(range(len(schedules)))
+    for index, schedule in enumerate(schedules):
+        rows = [row for row in range(len(buffer)) if batch.observations[row, 0] == index]
+        expected = truth(index, schedule, 40, reset_takes_a_step=mode is AutoresetMode.NEXT_STEP)
+        last_action = 0.0
+        for row, (observation, reward, next_observation, terminated) in zip(rows, expected, strict=True):
+            if observation[2] == 0:
+                last_action = 0.0
+            action = batch.actions[row].item()
+            assert batch.observations[row].tolist() == pytest.approx([*observation, last_action])
+            assert batch.rewards[row].item() == reward
+            assert batch.next_observations[row].tolist() == pytest.approx([*next_observation, action])
+            assert batch.terminations[row].item() == terminated
+            last_action = action
+    return truncated
+
+
+def test_a_vector_environment_that_does_not_say_how_it_resets_is_refused():
+    environments = SyncVectorEnv([lambda: Diary(0, [(3, True)])])
+    del environments.metadata["autoreset_mode"]
+    with pytest.raises(InputError, match="autoreset_mode None"):
+        Collector(environments)
+
+
+class Talks(Walk):
+    """Says all kinds of things in info."""
+
+    def __init__(self, infos):
+        super().__init__()
+        self.infos = itertools.cycle(infos)
+
+    def info(self):
+        return next(self.infos)
+
+
+gymnasium.register("Talks-v0", entry_point=Talks, max_episode_steps=3)
+LAST = np.full(1, -4, np.float32)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize(
+    "infos",
+    [
+        [{"final_obs": LAST, "final_info": {"left_out": 1}, "_final_obs": True}],
+        [{"left_out": 3, LEFT_OUT: "why not", "reset_mask": 1}],
+        [{"contacts": np.zeros(0)}, {"contacts": np.zeros(2)}, {"contacts": None}],
+        [{"state": 0}, {"state": "falling"}, {"state": {"where": LAST}}, {}],
+        [{0: 1, "episode": {"r": "?"}, "_episode": LAST}],
+    ],
+    ids=str,
+)
+def test_what_an_environment_says_in_info_has_no_influence(infos, asynchronous):
+    def seen(infos):
+        collector = Collector(make_vector("Talks-v0", {"infos": infos}, 2, 0, asynchronous))
+        steps = [collector.step(np.full((2, 1), 0.5, np.float32)) for _ in range(8)]
+        collector.close()
+        return steps
+
+    for one, other in zip(seen(infos), seen([{}]), strict=True):
+        assert not one.left_out
+        for ours, theirs in zip(one, other, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_every_reset_follows_run_seed_environment_and_episode(asynchronous):
+    """300 steps of Pendulum hold one automatic reset; starts repeat with the run's seed and never otherwise."""
+
+    def starts(seed):
+        collector = Collector(make_vector("Pendulum-v1", {}, 2, seed, asynchronous))
+        first = collector.observations
+        for _ in range(200):
+            collector.step(np.zeros((2, 1), np.float32))
+        collector.vector.close()
+        return [tuple(row) for row in (*first, *collector.observations)]
+
+    once, again, other = starts(5), starts(5), starts(6)
+    assert once == again
+    assert len({*once, *other}) == 8
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_episode_that_was_broken_off_is_taken_up_again(asynchronous):
+    generator = np.random.default_rng(0)
+    actions = generator.uniform(-2, 2, (330, 3, 1)).astype(np.float32)
+
+    def make():
+        return Collector(make_vector("Pendulum-v1", {}, 3, 1, asynchronous))
+
+    whole, resumed = make(), make()
+    for step in range(250):
+        whole.step(actions[step])
+    resumed.load_state_dict(whole.state_dict())
+    for step in range(250, 330):
+        one, other = whole.step(actions[step]), resumed.step(actions[step])
+        for ours, theirs in zip(one, other, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    whole.step(np.zeros((3, 1), np.float32))
+    state = whole.state_dict()
+    state["observations"][0][0] += 1e-3
+    with pytest.warns(UserWarning, match="does not repeat an episode"):
+        resumed.load_state_dict(state)
+    for each in (whole, resumed):
+        each.vector.close()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs", "sentence"),
+    [
+        ("Pendulom-v1", {}, r"env\.id=Pendulom-v1: no such environment.*did you mean Pendulum-v1"),
+        ("Pendulum-v77", {}, "did you mean Pendulum-v1"),
+        ("no_such_module:Thing-v0", {}, "module no_such_module cannot be imported"),
+        ("CartPole-v1", {}, r"env\.id=CartPole-v1: action space Discrete\(2\)"),
+        ("Pendulum-v1", {"gravity": 3}, "cannot be made with .*gravity"),
+    ],
+)
+def test_an_environment_that_cannot_be_had_is_refused(env_id, kwargs, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_environment(env_id, kwargs)
+
+
+OWN_CODE = {
+    "syntax": ("x = 1\ndef", r"the module {} cannot be imported: SyntaxError \(invalid syntax\) at .*{}\.py:2\."),
+    "assertion": ("\nassert 1 > 2, 'mass'", r"cannot be imported: AssertionError \(mass\) at .*{}\.py:2\."),
+    "exit": ("exit(3)", r"cannot be imported: SystemExit \(3\) at .*{}\.py:1\."),
+    "missing": ("import no_such_package", r"ModuleNotFoundError \(No module named 'no_such_package'\) at .*{}\.py:1\."),
+    "nothing": ("", r"{}:Own-v0: no such environment is registered; .*does {} register it\?"),
+    "maker": (
+        "import gymnasium\ndef make(**_):\n    return {}['goal']\ngymnasium.register('Own-v0', make)",
+        r"env\.id=Own-v0: cannot be made: KeyError \('goal'\) at .*{}\.py:3\.",
+    ),
+    "colon": (
+        "import gymnasium\ngymnasium.register('Own-v0', 'own_colon.Env')",
+        r"env\.id=Own-v0: registered with entry_point='own_colon\.Env'; it has to be module:Class\.",
+    ),
+    "entry": (
+        "import gymnasium\ngymnasium.register('Own-v1', 'nowhere_at_all')\ngymnasium.register('Own-v0', 'nowhere:Env')",
+        r"env\.id=Own-v0: cannot be made: ModuleNotFoundError \(No module named 'nowhere'\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OWN_CODE)
+def test_what_is_wrong_in_code_of_the_users_own_is_named_with_its_line(tmp_path, monkeypatch, kind):
+    module, (code, sentence) = f"own_{kind}", OWN_CODE[kind]
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=sentence.replace("{}", module)) as raised:
+        make_environment(f"{module}:Own-v0", {})
+    if kind not in ("nothing", "colon"):
+        assert "Traceback" in raised.value.details
+    for name in ("Own-v0", "Own-v1"):
+        gymnasium.registry.pop(name, None)
+
+
+def test_a_name_that_is_not_there_may_be_the_users_own():
+    with pytest.raises(InputError, match=r"did you mean Pusher-v5\? If it is yours: env\.id=module:Push-v0"):
+        make_environment("Push-v0", {})
+
+
+def test_a_render_mode_that_is_asked_for_goes_before_one_in_the_arguments():
+    assert make_environment("Pendulum-v1", {"render_mode": "human"}, "rgb_array").render_mode == "rgb_array"
+
+
+def test_mujoco_leaves_nothing_in_terminal_and_folder(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mujoco")
+    monkeypatch.chdir(tmp_path)
+    cheetah = make_environment("HalfCheetah-v5", {})  # whose model has an attribute that MuJoCo calls deprecated
+    cheetah.reset(seed=0)
+    _pass_on.cache_clear()
+
+    def explode():
+        for _ in range(3):
+            cheetah.unwrapped.data.qvel[:] = 1e12
+            with suppress(FaultyEnvironmentError):
+                cheetah.step(np.zeros(6, np.float32))
+
+    with pytest.warns(Note, match=r"MuJoCo: Nan, Inf or huge value in QVEL") as warned:
+        explode()
+    assert len(warned) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end by themselves, and say so")
+def test_an_environments_process_ends_with_its_trainer_whatever_it_does():
+    program = (
+        "import os, signal, time\nfrom ddpg.environments.collector import make_vector\n"
+        "vector = make_vector('Pendulum-v1', {}, 2, 0, asynchronous=True)\nvector.reset()\n"
+        "os.kill(vector.processes[1].pid, signal.SIGSTOP)\n"  # as if it hung
+        "for process in vector.processes:\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
+        "        os.kill(process.pid, number)\n"
+        "time.sleep(0.2)\nassert all(process.is_alive() for process in vector.processes)\n"
+        "print(*(process.pid for process in vector.processes), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr == ""
+    end = monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") and not zombie(pid) for pid in done.stdout.split()):
+        assert monotonic() < end
+        sleep(0.01)
+
+
+def zombie(pid):
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def test_the_example_of_the_page_on_own_environments_can_be_trained_in(monkeypatch, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+    (tmp_path / "pushing.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    collector = Collector(make_vector("pushing:Push-v0", {}, 2, 0))
+    for step in range(1, 51):
+        seen = collector.step(np.ones((2, 1), np.float32))
+        assert seen.truncations.tolist() == [step == 50] * 2

@@ -1,0 +1,449 @@
+"""Promise 4: a run is a function of its config and seed, whether or not it was broken off."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import torch
+from conftest import identical, weights
+from small_runs import SMALL, run, scalars, small, state
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ddpg import DDPG, InputError
+from ddpg.base.errors import Note
+from ddpg.compiled.recording import RecordingError
+from ddpg.environments.collector import make_environment
+from ddpg.saving import checkpoint
+from ddpg.training.evaluation import evaluate
+from ddpg.training.loop import Training, folders
+from ddpg.training.run import DivergedError, Run
+from ddpg.training.stopping import Stopped
+from ddpg.training.telemetry import Telemetry
+
+
+@pytest.fixture
+def few_episodes(monkeypatch):
+    """In the final evaluation."""
+    monkeypatch.setattr("ddpg.training.loop.FINAL_EPISODES", 5)
+
+
+def own(name, **changes):
+    """Settings of a run in one of the environments of `own_environments`."""
+    return small(env={**SMALL["env"], "id": f"own_environments:{name}-v0", "kwargs": {}}, **changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"env__num_envs": 4, "exploration": {"name": "ornstein_uhlenbeck"}}], ids=str)
+def test_equal_settings_give_equal_runs(tmp_path, changes):
+    one, evaluation = run(tmp_path / "one", small(**changes))
+    other, again = run(tmp_path / "other", small(**changes))
+    assert identical(state(one), state(other))
+    np.testing.assert_array_equal(evaluation.returns, again.returns)
+    assert scalars(tmp_path / "one") == scalars(tmp_path / "other")
+    third, _ = run(tmp_path / "third", small(seed=1, **changes))
+    assert not identical(state(one), state(third))
+
+
+def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
+    one, _ = run(tmp_path / "one", small(env__num_envs=3))
+    other, _ = run(tmp_path / "other", small(env__num_envs=3, env__asynchronous=True))
+    assert identical(state(one), state(other))
+    assert scalars(tmp_path / "one") == scalars(tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["Dice", "Normalised"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"env__num_envs": 3}, {"env__num_envs": 2, "env__asynchronous": True}], ids=str
+)
+def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_path, name, changes, few_episodes):
+    whole, evaluation = run(tmp_path / "whole", own(name, **changes))
+    other, again = run(tmp_path / "other", own(name, **changes))
+    run(tmp_path / "resumed", own(name, total_steps=129, **changes))  # in the middle of an episode
+    content = checkpoint.load(tmp_path / "resumed")
+    resumed, resumed_evaluation = run(tmp_path / "resumed", own(name, **changes), content)
+    for each, its_evaluation in ((other, again), (resumed, resumed_evaluation)):
+        assert identical(state(whole), state(each))
+        np.testing.assert_array_equal(evaluation.returns, its_evaluation.returns)
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "resumed")
+    # As evaluate.py does.
+    content = checkpoint.load(tmp_path / "whole")
+    environment = make_environment(f"own_environments:{name}-v0", {})
+    environment.freeze(content["training"]["statistics"])
+    found = evaluate(DDPG.load(tmp_path / "whole"), environment, range(5))
+    np.testing.assert_array_equal(found.returns, evaluation.returns)
+
+
+@pytest.mark.parametrize("name", ["Remembers", "Unseeded"])
+def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_path, name):
+    with pytest.warns(Note, match=f"{name}-v0 does not repeat an episode from the same seed and actions"):
+        Training(own(name), tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    ("when", "seeds"), [(100, 1), (200, 1), pytest.param(100, 2, marks=pytest.mark.long)]
+)  # on the way; in the final one
+def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds, few_episodes):
+    settings = own("Walk", total_steps=200, seeds=seeds)
+    whole = Training(settings, tmp_path / "whole")
+    evaluations = whole.run()
+    whole.close()
+    stopped = Training(settings, tmp_path / "stopped")
+    step = stopped.evaluation_environment.step
+
+    def stop(action):
+        if stopped.step == when:
+            signal.raise_signal(signal.SIGINT)
+            stopped.evaluation_environment.step = step
+        return step(action)
+
+    stopped.evaluation_environment.step = stop
+    with pytest.raises(Stopped):
+        stopped.run()
+    assert stopped.step == when
+    stopped.close()
+    resumed = Training(settings, tmp_path / "stopped")
+    resumed.load([checkpoint.load(folder) for folder in folders(tmp_path / "stopped", settings).values()])
+    again = resumed.run()
+    resumed.close()
+    for seed, evaluation in evaluations.items():
+        np.testing.assert_array_equal(evaluation.returns, again[seed].returns)
+        one, other = (folders(tmp_path / each, settings)[seed] for each in ("whole", "stopped"))
+        assert scalars(one) == scalars(other)
+
+
+def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path, few_episodes):
+    settings = own("Walk", evaluation={"interval": 100, "episodes": 1, "max_episode_steps": 7}, total_steps=60)
+    _, evaluation = run(tmp_path, settings)
+    assert set(evaluation.lengths) == {7}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"env__num_envs": 3, "exploration": {"name": "ornstein_uhlenbeck"}},
+        {"env__num_envs": 2, "env__asynchronous": True, "gradient_steps_per_step": 0.3},
+        {"gradient_stop": {"name": "manual", "scale": 0.5, "every": 3}, "agent__optimizer": "SGD"},
+    ],
+    ids=str,
+)
+def test_a_resumed_run_ends_as_if_it_had_not_been_broken_off(tmp_path, changes):
+    whole, evaluation = run(tmp_path / "whole", small(total_steps=240, **changes))
+    run(tmp_path / "resumed", small(total_steps=130, **changes))  # in the middle of an episode
+    content = checkpoint.load(tmp_path / "resumed")
+    resumed, again = run(tmp_path / "resumed", small(total_steps=240, **changes), content)
+    assert identical(state(whole), state(resumed))
+    np.testing.assert_array_equal(evaluation.returns, again.returns)
+    assert whole.step == resumed.step
+    assert whole.agent.critic_updates == resumed.agent.critic_updates
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "resumed")
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "ratio", "steps", "updates"), [(1, 1, 200, 150), (8, 1, 200, 150), (8, 0.5, 200, 75), (3, 2, 201, 302)]
+)
+def test_gradient_steps_follow_environment_steps(tmp_path, num_envs, ratio, steps, updates):
+    training, _ = run(tmp_path, small(env__num_envs=num_envs, gradient_steps_per_step=ratio))
+    assert training.step == steps
+    assert training.agent.critic_updates == updates
+    assert len(training.buffer) == 150
+
+
+def test_what_a_run_leaves_behind(tmp_path):
+    training, evaluation = run(tmp_path, small())
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["mean_return"] == evaluation.returns.mean()
+    assert len(result["returns"]) == 100
+    assert result["seed"] == 0
+    assert result["config_digest"] == small().digest()
+    assert result["weights_digest"] == training._weights_digest()
+    assert result["versions"].keys() == {"python", "ddpg", "torch", "gymnasium", "numpy"}
+    loaded = DDPG.load(tmp_path)
+    assert identical(weights(*loaded.modules().values()), weights(*training.agent.modules().values()))
+    curves = scalars(tmp_path)
+    assert curves.keys() == {
+        "rollout/episode_return",
+        "rollout/episode_length",
+        "eval/mean_return",
+        "eval/q_bias",
+        "eval/final_return",
+        "losses/critic",
+        "losses/actor",
+        "values/q_mean",
+        "values/target_actor_gap",
+        *(f"gradient_flow/critic_loss_to_{module}" for module in ("actor", "target_actor", "critic")),
+        *(f"gradient_flow/actor_loss_to_{module}" for module in ("actor", "critic")),
+    }
+    assert [step for step, _ in curves["losses/critic"]] == [51, *range(60, 201, 20)]
+    assert [step for step, _ in curves["eval/mean_return"]] == [100, 200]
+    assert curves["rollout/episode_length"] == [(step, 30) for step in range(30, 200, 30)]
+    assert {value for _, value in curves["gradient_flow/critic_loss_to_target_actor"]} == {0}
+
+
+@pytest.mark.parametrize(("num_envs", "ratio"), [(1, 1), (3, 0.7)])
+def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(
+    tmp_path, capsys, monkeypatch, num_envs, ratio
+):
+    settings = {"env__num_envs": num_envs, "gradient_steps_per_step": ratio, "log_interval": 1000}
+    plain, _ = run(tmp_path / "plain", small(**settings))
+    audited, _ = run(tmp_path / "audited", small(audit=True, **settings))
+    for name, module in plain.agent.modules().items():
+        assert identical(weights(module), weights(audited.agent.modules()[name]))
+    assert capsys.readouterr().out.count("Audit of one update") == 2
+    events = EventAccumulator(str(tmp_path / "audited")).Reload()
+    for tag in ("audit/update_critic", "audit/update_actor"):
+        first, last = (event.step for event in events.Images(tag))
+        assert 50 < first < 55 < 195 < last <= 201
+    shown = []
+    monkeypatch.setattr(Telemetry, "audit", lambda self, step, flow: shown.append(step))
+    training, _ = run(tmp_path / "again", small(audit=True, **settings))
+    assert len(shown) == 2
+    updates = training.agent.critic_updates
+    assert updates == int((training.step - 50) * ratio)
+    assert shown[-1] == min(step for step in range(0, 250, num_envs) if int((step - 50) * ratio) == updates)
+
+
+def test_a_short_run_without_learning_still_ends_well(tmp_path):
+    training, _ = run(tmp_path, small(total_steps=30))
+    assert training.agent.critic_updates == 0
+    assert (tmp_path / "result.json").exists()
+
+
+def test_a_truncated_episode_bootstraps_and_a_terminated_one_does_not(tmp_path):
+    truncating, _ = run(tmp_path / "one", small())
+    assert truncating.buffer.transitions().terminations.sum() == 0
+    env = {"id": "InvertedPendulum-v5", "num_envs": 1, "asynchronous": False, "timeout": 60, "kwargs": {}}
+    terminating, _ = run(tmp_path / "other", small(env=env))
+    assert terminating.buffer.transitions().terminations.sum() > 5
+
+
+def test_divergence_is_said_with_what_to_lower(tmp_path):
+    with pytest.raises(
+        DivergedError,
+        match=r"at step 51, in update 1: losses/.*=(inf|nan).*Not finite: .*Lower agent\.critic_lr=1e\+30",
+    ):
+        run(tmp_path, small(agent__critic_lr=1e30))
+
+
+def test_a_device_or_an_environment_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    for changes in ({"device": "meta2"}, {"env__kwargs": {"gravity": 1}}, {"env__id": "CartPole-v1"}):
+        with pytest.raises(InputError):
+            run(tmp_path, small(**changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_reach_the_agent(tmp_path):
+    training = Run(small(seed=3, exploration={"name": "ornstein_uhlenbeck", "theta": 0.5}), tmp_path)
+    assert training.agent.exploration.as_data() == {
+        "name": "ornstein_uhlenbeck",
+        "theta": 0.5,
+        "sigma": 0.2,
+        "dt": 1.0,
+    }
+    space = training.agent.observation_space, training.agent.action_space
+    same = DDPG(*space, hidden_sizes=(8, 8), seed=3)
+    assert identical(weights(training.agent.actor), weights(same.actor))
+    training.close()
+
+
+def test_actions_are_random_before_learning_starts_and_the_policys_afterwards(tmp_path):
+    exploration = {"name": "gaussian", "sigma": 0.0}
+    training, _ = run(tmp_path, small(total_steps=120, learning_starts=100, exploration=exploration))
+    batch = training.buffer.transitions()
+    random = batch.actions[:100, 0].numpy()
+    assert abs(random.mean()) < 0.35
+    assert 0.9 < random.std() < 1.4  # uniform in ±2 has 1.15
+    assert len(set(random)) == 100
+    other = Run(small(seed=1), tmp_path / "other")
+    assert not np.isin(other._actions().ravel(), random).any()
+    other.close()
+    first = DDPG(training.agent.observation_space, training.agent.action_space, hidden_sizes=(8, 8))
+    expected = first.act(batch.observations[100].numpy())  # no update had been made yet
+    np.testing.assert_allclose(batch.actions[100].numpy(), expected, rtol=1e-5)
+
+
+def test_a_run_broken_off_before_learning_starts_is_resumed_exactly(tmp_path):
+    settings = {"learning_starts": 100, "total_steps": 150}
+    whole, _ = run(tmp_path / "whole", small(**settings))
+    run(tmp_path / "resumed", small(**settings | {"total_steps": 45}))
+    resumed, _ = run(tmp_path / "resumed", small(**settings), checkpoint.load(tmp_path / "resumed"))
+    assert identical(state(whole), state(resumed))
+    assert (
+        scalars(tmp_path / "whole")["rollout/episode_return"] == scalars(tmp_path / "resumed")["rollout/episode_return"]
+    )
+
+
+def test_episode_returns_are_the_sums_of_rewards_and_noise_restarts_with_each_episode(tmp_path, monkeypatch):
+    resets = []
+    monkeypatch.setattr(
+        "ddpg.exploration.OrnsteinUhlenbeckNoise.reset", lambda self, ended: resets.append(ended.tolist())
+    )
+    settings = small(total_steps=150, env__num_envs=2, exploration={"name": "ornstein_uhlenbeck"})
+    training, _ = run(tmp_path, settings)
+    rewards = training.buffer.transitions().rewards.numpy()  # the two environments in turn
+    expected = [rewards[start : start + 60].sum() / 2 for start in (0, 60)]
+    curve = scalars(tmp_path)["rollout/episode_return"]
+    np.testing.assert_allclose([value for _, value in curve], expected, rtol=1e-5)
+    assert resets == [[True, True]] * 2
+
+
+def test_a_compiled_run_is_measured_on_an_eager_copy_and_learns_the_same(tmp_path, interpreted):
+    settings = {"total_steps": 80, "log_interval": 10, "audit": True, "agent__optimizer": "SGD"}
+    eager, _ = run(tmp_path / "eager", small(**settings))
+    compiled, _ = run(tmp_path / "compiled", small(compile=True, **settings))
+    assert compiled.agent.critic_updates == 30
+    for one, other in zip(state(eager), state(compiled), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    expected, curves = scalars(tmp_path / "eager"), scalars(tmp_path / "compiled")
+    assert curves.keys() == expected.keys()
+    for tag in ("gradient_flow/critic_loss_to_critic", "gradient_flow/actor_loss_to_actor", "losses/critic"):
+        assert curves[tag] == [(step, pytest.approx(value, rel=1e-2)) for step, value in expected[tag]]
+        assert len(curves[tag]) == 4
+
+
+def test_a_compiled_run_is_resumed_exactly(tmp_path, interpreted):
+    whole, _ = run(tmp_path / "whole", small(compile=True, total_steps=100))
+    run(tmp_path / "resumed", small(compile=True, total_steps=70))
+    resumed, _ = run(tmp_path / "resumed", small(compile=True, total_steps=100), checkpoint.load(tmp_path / "resumed"))
+    assert identical(state(whole), state(resumed))
+
+
+def test_where_nothing_can_be_compiled_a_sentence_says_so_and_the_run_is_eager(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    eager, _ = run(tmp_path / "eager", small())
+    capsys.readouterr()
+    compiled, _ = run(tmp_path / "compiled", small(compile=True))
+    assert "there is no C++ compiler" in capsys.readouterr().err
+    assert identical(state(eager), state(compiled))
+
+
+BIG = {"agent__hidden_sizes": [256, 256], "batch_size": 150}
+
+
+@pytest.mark.parametrize(
+    ("changes", "busy", "expected"),
+    [
+        ({}, 0, 1),
+        (BIG, 0, 3),
+        (BIG | {"threads": 2}, 100, 2),
+        ({"seeds": 2}, 0, 3),  # small ones, that share them out
+        (BIG, 50, 2),
+        (BIG, 70, 1),
+        (BIG, 100, 1),
+        ({"seeds": 2}, 50, 2),
+    ],
+)
+def test_threads_follow_the_size_of_the_update_and_what_is_free(tmp_path, monkeypatch, changes, busy, expected):
+    monkeypatch.setattr("ddpg.training.loop._AVAILABLE_THREADS", 3)
+    monkeypatch.setattr("psutil.cpu_count", lambda: 4)
+    monkeypatch.setattr("psutil.cpu_percent", lambda interval: busy)
+    chosen = []
+    monkeypatch.setattr("torch.set_num_threads", chosen.append)
+    Training(small(**{"threads": None, **changes}), tmp_path).close()
+    assert chosen == [expected]
+
+
+@pytest.mark.parametrize(("busy", "threads"), [(100, None), (0, None), (100, 1)])
+def test_fewer_threads_than_on_an_idle_machine_are_said(tmp_path, monkeypatch, capsys, busy, threads):
+    monkeypatch.setattr("ddpg.training.loop._AVAILABLE_THREADS", 2)
+    monkeypatch.setattr("psutil.cpu_percent", lambda interval: busy)
+    training = Training(small(**BIG, total_steps=20, threads=threads), tmp_path)
+    training.run()
+    training.close()
+    assert ("threads=1: other work" in capsys.readouterr().err) == (busy == 100 and threads is None)
+
+
+SEEDS = {"seeds": 3, "log_interval": 20, "agent__optimizer": "SGD", "total_steps": 90}
+
+
+def together(folder, content=None, **changes):
+    training = Training(small(**SEEDS | changes), folder)
+    if content is not None:
+        training.load(content)
+    evaluations = training.run()
+    training.close()
+    return training, evaluations
+
+
+def test_several_seeds_at_once_are_runs_of_their_own(tmp_path):
+    training, evaluations = together(tmp_path / "together")
+    assert list(evaluations) == [0, 1, 2]
+    for seed, one in enumerate(training.runs):
+        alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
+        for value, expected in zip(state(one), state(alone), strict=True):
+            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-4)
+        folder = tmp_path / "together" / str(seed)
+        result = json.loads((folder / "result.json").read_text())
+        assert result["seed"] == seed
+        assert result["mean_return"] == evaluations[seed].returns.mean()
+        assert result["config_digest"] == small(**SEEDS | {"seeds": 1, "seed": seed}).digest()
+        curves, expected = scalars(folder), scalars(tmp_path / f"alone{seed}")
+        assert curves.keys() == expected.keys()
+        for tag in ("losses/critic", "eval/mean_return"):
+            assert curves[tag] == [(step, pytest.approx(value, rel=1e-2)) for step, value in expected[tag]]
+        assert identical(weights(DDPG.load(folder).actor), weights(one.agent.actor))
+    assert not identical(weights(training.runs[0].agent.actor), weights(training.runs[1].agent.actor))
+
+
+def test_several_seeds_are_resumed_exactly(tmp_path):
+    whole, _ = together(tmp_path / "whole")
+    together(tmp_path / "resumed", total_steps=70)
+    content = [checkpoint.load(tmp_path / "resumed" / str(seed)) for seed in range(3)]
+    resumed, _ = together(tmp_path / "resumed", content)
+    for one, other in zip(whole.runs, resumed.runs, strict=True):
+        assert identical(state(one), state(other))
+
+
+def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def takes(seconds, do):
+        def done(*arguments):
+            now[0] += seconds
+            return do(*arguments)
+
+        return done
+
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(Run, "evaluate", takes(100.0, Run.evaluate))
+    monkeypatch.setattr(Run, "interact", takes(1.0, Run.interact))
+    together(tmp_path, evaluation__interval=30)
+    for seed in range(3):
+        speeds = EventAccumulator(str(tmp_path / str(seed))).Reload().Scalars("time/steps_per_second")
+        assert [event.step for event in speeds] == [51, 60, 80]
+        assert [event.value for event in speeds] == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeypatch, capsys, seed):
+    measure = Run.measure
+
+    def failing(self, batch, shown, audit):
+        if self.settings.seed == seed and self.step >= 60:
+            raise DivergedError("a loss of its own")
+        measure(self, batch, shown, audit)
+
+    monkeypatch.setattr(Run, "measure", failing)
+    training, evaluations = together(tmp_path)
+    assert list(evaluations) == [1 - seed, 2]
+    assert list(training.failures) == [seed]
+    shown = capsys.readouterr().err
+    assert f"seed {seed} is given up, the others go on: a loss of its own" in shown
+    assert "90/90" in shown
+    assert [one.agent.critic_updates for one in training.runs] == [40, 40]
+    assert not (tmp_path / str(seed) / "result.json").exists()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_seeds_that_cannot_be_recorded_together_are_updated_one_by_one(tmp_path, monkeypatch, capsys, compiled):
+    def refuse(*arguments):
+        raise RecordingError("not to be recorded.")
+
+    monkeypatch.setattr("ddpg.compiled.agent.record_update", refuse)
+    monkeypatch.setattr("ddpg.training.loop.CompiledPolicy", lambda agent: agent.policy)
+    training, _ = together(tmp_path / "together", compile=compiled)
+    assert "not to be recorded. The run goes on without." in capsys.readouterr().err
+    for seed, one in enumerate(training.runs):
+        alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
+        assert identical(state(one), state(alone))

@@ -1,0 +1,169 @@
+"""What one seed's run measures. `test_training.py` tests what the loop makes of it."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import weights
+from small_runs import scalars, small
+
+from ddpg import DDPG
+from ddpg.compiled.recording import state
+from ddpg.saving import checkpoint
+from ddpg.training.loop import Training
+from ddpg.training.run import DivergedError, Run
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "NAdam"])
+def test_what_is_shown_of_an_update_is_what_the_update_itself_goes_on_to_return(tmp_path, optimizer):
+    settings = small(
+        total_steps=80, log_interval=5, agent__optimizer=optimizer, agent__optimizer_options={"weight_decay": 1e-3}
+    )
+    training = Training(settings, tmp_path)
+    update, returned = training._update, []
+
+    def keep(batches):
+        (measurements,) = update(batches)
+        returned.append({tag: float(value) for tag, value in measurements.items()})
+        return [measurements]
+
+    training._update = keep
+    training.run()
+    training.close()
+    curves = scalars(tmp_path)
+    for tag in returned[0]:
+        shown = dict(curves[tag])
+        assert shown.keys() == {51, *range(55, 81, 5)}
+        for step, value in shown.items():
+            assert value == pytest.approx(returned[step - settings.learning_starts - 1][tag], rel=1e-6), (tag, step)
+
+
+def test_what_is_measured_of_one_of_several_seeds_holds_no_other_seeds_tensors(tmp_path):
+    settings = {"seeds": 3, "total_steps": 60}
+    for content, steps in (([], 60), (tmp_path, 80)):
+        training = Training(small(**settings | {"total_steps": steps}), tmp_path)
+        if content:
+            training.load([checkpoint.load(tmp_path / str(seed)) for seed in range(3)])
+        training.run()
+        training.close()
+    for run in training.runs:
+        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state(run._copy))
+
+
+def test_the_digest_tells_any_two_sets_of_weights_apart_and_no_equal_ones(tmp_path):
+    """That ways of stopping a gradient end in the same weights is told by it alone."""
+    run, same = (Run(small(), tmp_path) for _ in range(2))  # online and target networks are equal as yet
+    digest = run._weights_digest()
+    found = [digest]
+    for parameter in (each for module in run.agent.modules().values() for each in module.parameters()):
+        numbers = parameter.data.view(-1)
+        for place in {0, len(numbers) - 1}:
+            former = numbers[place].clone()
+            for other in (np.nextafter(former.numpy(), np.float32(9)), 0.0, -0.0):
+                numbers[place] = float(other)
+                found.append(run._weights_digest())
+            numbers[place] = former
+    assert len(found) > 24 * 3
+    assert len({*found}) == len(found)
+    assert run._weights_digest() == same._weights_digest() == digest
+    run.close()
+    same.close()
+
+
+def poisoned(monkeypatch, updates, spoil, losses=float("nan")):
+    """Let these updates spoil some weights, and return such losses."""
+    update = DDPG.update
+
+    def spoiling(self, batch):
+        measurements = update(self, batch)
+        if self.critic_updates in updates:
+            with torch.no_grad():
+                for parameter in spoil(self).parameters():
+                    parameter.fill_(torch.nan)
+            measurements["losses/critic"] = torch.tensor(losses)
+        return measurements
+
+    monkeypatch.setattr(DDPG, "update", spoiling)
+
+
+def trained(folder, **changes):
+    training = Training(small(total_steps=90, log_interval=1000, **changes), folder)
+    try:
+        training.run()
+    finally:
+        training.close()
+    return training
+
+
+@pytest.mark.parametrize("nonfinite", ["skip", "reset"])
+def test_an_update_that_went_wrong_is_undone_if_that_is_asked_for(tmp_path, monkeypatch, capsys, nonfinite):
+    plain = trained(tmp_path / "plain").runs[0]
+    careful = trained(tmp_path / "careful", nonfinite=nonfinite).runs[0]
+    assert all(map(torch.equal, state(plain.agent), state(careful.agent)))  # where nothing goes wrong, nothing differs
+    poisoned(monkeypatch, (5, 9), lambda agent: agent.critic)
+    run = trained(tmp_path / "undone", nonfinite=nonfinite).runs[0]
+    assert run.undone == 2
+    assert all(tensor.isfinite().all() for tensor in state(run.agent))
+    assert run.agent.critic_updates == 40
+    assert json.loads((tmp_path / "undone/result.json").read_text())["undone"] == 2
+    said = capsys.readouterr().err
+    assert said.count("an update is undone") == 1
+    assert "at step 55, in update 5: losses/critic=nan" in said
+    assert "Not finite: critic.layers.0.weight" in said
+
+
+def test_an_undone_update_leaves_no_trace(tmp_path, monkeypatch):
+    poisoned(monkeypatch, (5,), lambda agent: agent.critic)
+    training = Training(small(nonfinite="skip", learning_starts=50), tmp_path)
+    with training.runs[0].open(shown=False):
+        while training.updates < 4:
+            training.advance()
+        before = [tensor.clone() for tensor in state(training.runs[0].agent)]
+        training.advance()
+    training.close()
+    assert training.updates == 5
+    assert all(map(torch.equal, before, state(training.runs[0].agent)))
+
+
+def test_the_first_update_cannot_be_undone(tmp_path, monkeypatch):
+    poisoned(monkeypatch, (1,), lambda agent: agent.critic)
+    with pytest.raises(DivergedError, match="in update 1"):
+        trained(tmp_path, nonfinite="skip")
+
+
+@pytest.mark.parametrize("interval", [60, 1000])
+def test_weights_that_are_not_finite_are_noticed_before_they_act_or_are_kept(tmp_path, monkeypatch, interval):
+    """The losses of the update that spoils them are still finite."""
+    poisoned(monkeypatch, (10,), lambda agent: agent.actor, losses=1.0)
+    what = "its weights are not kept" if interval == 60 else "the actor's action is not finite"
+    with pytest.raises(DivergedError, match=rf"at step 60, in update 10: {what}\. Not finite: actor\."):
+        trained(tmp_path, checkpoint={"interval": interval, "keep": 2})
+    assert checkpoint.steps(tmp_path) == []
+
+
+def test_the_last_good_checkpoint_is_kept(tmp_path, monkeypatch):
+    poisoned(monkeypatch, (17,), lambda agent: agent.critic)
+    with pytest.raises(DivergedError, match="at step 67, in update 17: losses/critic=nan"):
+        trained(tmp_path, checkpoint={"interval": 10, "keep": 2})
+    assert checkpoint.steps(tmp_path) == [60, 50]
+    assert all(weight.isfinite().all() for weight in weights(*DDPG.load(tmp_path).modules().values()))
+
+
+def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
+    save = checkpoint.save
+
+    def full(path, content):
+        if content["training"]["step"] in (60, 70):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(path, content)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    run = trained(tmp_path, checkpoint={"interval": 10, "keep": 9}).runs[0]
+    assert run.saved_step == 90
+    assert checkpoint.steps(tmp_path) == [90, 80, 50, 40, 30, 20, 10]
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == 2
+    assert "The checkpoint of step 70 cannot be written ([Errno 28] No space left" in said
+    assert "that of step 50 stays, and the run goes on." in said

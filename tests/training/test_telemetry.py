@@ -1,0 +1,118 @@
+"""What the gradient-flow curves show is what the step applied."""
+
+import re
+
+import numpy as np
+import pytest
+from conftest import make_agent, make_batch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from test_critic_freeze import SOUND as SOUND_FREEZES
+from test_gradient_stop import SOUND as SOUND_STOPS
+from torch.nn.utils import get_total_norm
+
+from ddpg.gradient_flow import GradientFlow
+from ddpg.gradient_stop import Manual
+from ddpg.training.evaluation import Evaluation
+from ddpg.training.telemetry import Telemetry, applied_gradients
+
+CRITIC = "gradient_flow/critic_loss_to_"
+LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
+ACTOR = "gradient_flow/actor_loss_to_"
+
+
+def applied(updates=3, **options):
+    agent = make_agent(**options)
+    with GradientFlow(agent.modules()) as flow:
+        for seed in range(updates):
+            agent.update(make_batch(seed=seed))
+    return applied_gradients(flow)
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+@pytest.mark.parametrize("stop", SOUND_STOPS)
+def test_a_sound_stop_applies_exactly_nothing_to_the_actors(stop, bootstrap_actor):
+    norms = applied(gradient_stop=stop, bootstrap_actor=bootstrap_actor)
+    assert norms[CRITIC + "actor"] == norms[CRITIC + "target_actor"] == 0
+    assert norms[CRITIC + "critic"] > 0
+    assert norms[ACTOR + "actor"] > 0
+
+
+@pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
+def test_without_a_stop_the_bootstrapping_actor_is_reached(bootstrap_actor):
+    norms = applied(gradient_stop="none", bootstrap_actor=bootstrap_actor)
+    reached, other = ("target_actor", "actor") if bootstrap_actor == "target" else ("actor", "target_actor")
+    assert norms[CRITIC + reached] > 0
+    assert norms[CRITIC + other] == 0
+    halved = applied(updates=1, gradient_stop=Manual(scale=0.5), bootstrap_actor=bootstrap_actor)
+    whole = applied(updates=1, gradient_stop="none", bootstrap_actor=bootstrap_actor)
+    assert halved[CRITIC + reached] == pytest.approx(0.5 * whole[CRITIC + reached])
+
+
+@pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
+def test_only_without_a_freeze_the_critic_is_reached_by_the_actors_loss(freeze):
+    norms = applied(critic_freeze=freeze)
+    assert (norms[ACTOR + "critic"] == 0) == (freeze != "none")
+    assert norms[ACTOR + "actor"] > 0
+
+
+def test_the_norm_is_that_of_the_gradient():
+    agent = make_agent()
+    with GradientFlow(agent.modules()) as flow:
+        agent.update_critic(make_batch())
+    norm = get_total_norm([parameter.grad for parameter in agent.critic.parameters()]).item()
+    assert applied_gradients(flow)[CRITIC + "critic"] == pytest.approx(norm)
+
+
+def test_an_audit_is_a_text_and_two_pictures(tmp_path, capsys):
+    agent = make_agent()
+    with GradientFlow(agent.modules(), trace=True) as flow:
+        agent.update(make_batch())
+    with Telemetry(tmp_path, "test", 300) as telemetry:
+        telemetry.audit(100, flow)
+    assert str(flow) in capsys.readouterr().out
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["images"]) == {"audit/update_critic", "audit/update_actor"}
+    assert all(events.Images(tag)[0].step == 100 for tag in events.Tags()["images"])
+    (text,) = events.Tensors("audit/text_summary")
+    assert str(flow) in text.tensor_proto.string_val[0].decode()
+
+
+def test_a_run_is_a_row_of_hparams_and_shares_charts_with_the_others(tmp_path):
+    with Telemetry(tmp_path, "test", 300) as telemetry:
+        telemetry.describe({"gradient_stop": {"name": "detach"}, "seed": 3, "threads": None})
+        telemetry.final_evaluation(300, Evaluation(*np.array([[-1.0, -3.0]] * 4)))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (start,) = [tag for tag in events.PluginTagToContent("hparams") if tag.endswith("session_start_info")]
+    content = HParamsPluginData.FromString(events.PluginTagToContent("hparams")[start]).session_start_info.hparams
+    assert content["gradient_stop"].string_value == "detach"
+    assert content["seed"].number_value == 3
+    assert content["threads"].string_value == "null"
+    assert [event.value for event in events.Scalars("eval/final_return")] == [-2]
+    layout = Layout.FromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    tags = [tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag]
+    assert "eval/mean_return" in tags
+    assert all(any(re.fullmatch(tag, f"leaks/{leak}") for tag in tags) for leak in LEAKS)
+
+
+@pytest.mark.parametrize(
+    ("options", "leaking"),
+    [
+        ({"gradient_stop": "none"}, "critic_loss_to_target_actor"),
+        ({"gradient_stop": "none", "bootstrap_actor": "online"}, "critic_loss_to_actor"),
+        ({"gradient_stop": Manual(scale=0.5)}, "critic_loss_to_target_actor"),
+        ({"critic_freeze": "none"}, "actor_loss_to_critic"),
+        ({"gradient_stop": "optimizer", "critic_freeze": "manual"}, None),
+    ],
+)
+def test_a_leak_is_a_curve_of_its_own_which_sound_runs_do_not_have(tmp_path, options, leaking):
+    norms = applied(**options)
+    with Telemetry(tmp_path, "test", 300) as telemetry:
+        telemetry.update(200, {"losses/critic": 1.0, "losses/actor": 1.0} | norms)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    leaks = {tag for tag in events.Tags()["scalars"] if tag.startswith("leaks/")}
+    assert leaks == ({f"leaks/{leaking}"} if leaking else set())
+    for tag in leaks:
+        assert events.Scalars(tag)[0].value == pytest.approx(norms[f"gradient_flow/{leaking}"])
+    assert {tag for tag in norms if norms[tag] == 0} <= set(events.Tags()["scalars"])  # exactly 0 is said, too
