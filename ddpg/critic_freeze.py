@@ -1,9 +1,8 @@
-"""The critic freezes: how the actor's update holds the critic still while the gradient passes through it.
+"""Critic freezes: strategies that keep the actor update from moving the critic, through which its gradient passes.
 
-The actor's loss is `−mean Q(s, μ(s))`. Its gradient has to run through the critic into the actor, so the link must
-stay open here; what must not happen is that the critic moves. Each class below is one way to hold it still; the body
-is the PyTorch idiom. All but `ExcludeFromOptimizer` leave the critic in the actor's optimizer, so that the freeze
-alone is what holds it.
+The actor loss is `−mean Q(s, μ(s))`. Its gradient has to run through the critic into the actor, so the link must stay
+open here; what must not happen is that the critic moves. Each class below holds it still in one way; the body is the
+PyTorch idiom. All but `ExcludeCritic` leave the critic in the actor's optimizer, so that the freeze alone holds it.
 """
 
 from dataclasses import dataclass
@@ -16,24 +15,24 @@ from ddpg.base.choice import Choice
 
 @dataclass(frozen=True)
 class CriticFreeze(Choice, kind="critic_freeze"):
-    """One way to hold the critic still; a new one overrides the method in which its idiom stands."""
+    """Base class of the freezes: the actor update without one. A freeze overrides the method where its idiom stands."""
 
     @property
     def sound(self) -> bool:
-        """Whether no actor update moves the critic."""
+        """Whether every actor update leaves the critic as it is."""
         return True
 
     def values(self, critic: nn.Module, observations: Tensor, actions: Tensor) -> Tensor:
-        """Q(s, μ(s)) `(B,)` for s `(B, obs)` and μ(s) `(B, act)`: where a freeze in the graph stands."""
+        """Return Q(s, μ(s)) `(B,)` for s `(B, obs)` and μ(s) `(B, act)`: the place of a freeze in the graph."""
         values: Tensor = critic(observations, actions)
         return values
 
     def backward(self, loss: Tensor, actor: nn.Module, critic: nn.Module) -> None:
-        """Fill `.grad` from the actor's loss: where a freeze at the gradient stands."""
+        """Back-propagate the actor loss: the place of a freeze at the gradient."""
         loss.backward()
 
     def held_parameters(self, actor: nn.Module, critic: nn.Module) -> list[nn.Parameter]:
-        """What the actor's optimizer holds: where a freeze at the optimizer stands."""
+        """Return the parameters of the actor's optimizer, the actor's first: the place of a freeze at the optimizer."""
         return [*actor.parameters(), *critic.parameters()]
 
 
@@ -48,7 +47,7 @@ class NoFreeze(CriticFreeze, name="none"):
 
 @dataclass(frozen=True)
 class RequiresGrad(CriticFreeze, name="requires_grad"):
-    """The critic's parameters do not require a gradient while the graph of the actor's loss is recorded."""
+    """Switch off `requires_grad` of the critic's parameters while the graph of the actor loss is recorded."""
 
     def values(self, critic: nn.Module, observations: Tensor, actions: Tensor) -> Tensor:
         frozen = [parameter for parameter in critic.parameters() if parameter.requires_grad]
@@ -63,8 +62,8 @@ class RequiresGrad(CriticFreeze, name="requires_grad"):
 
 
 @dataclass(frozen=True)
-class ExcludeFromOptimizer(CriticFreeze, name="optimizer"):
-    """The critic's `.grad` is filled, but the actor's optimizer does not hold the critic."""
+class ExcludeCritic(CriticFreeze, name="optimizer"):
+    """Let the gradient reach the critic's `.grad`, and leave the critic out of the actor's optimizer."""
 
     def held_parameters(self, actor: nn.Module, critic: nn.Module) -> list[nn.Parameter]:
         return list(actor.parameters())
@@ -72,7 +71,7 @@ class ExcludeFromOptimizer(CriticFreeze, name="optimizer"):
 
 @dataclass(frozen=True)
 class Inputs(CriticFreeze, name="inputs"):
-    """The backward pass is asked for the actor's gradients only."""
+    """Ask the backward pass for the actor's gradients only."""
 
     def backward(self, loss: Tensor, actor: nn.Module, critic: nn.Module) -> None:
         loss.backward(inputs=list(actor.parameters()))
@@ -80,7 +79,7 @@ class Inputs(CriticFreeze, name="inputs"):
 
 @dataclass(frozen=True)
 class Functional(CriticFreeze, name="functional"):
-    """The critic is called as a function of detached parameters."""
+    """Call the critic as a function of detached parameters."""
 
     def values(self, critic: nn.Module, observations: Tensor, actions: Tensor) -> Tensor:
         detached = {name: parameter.detach() for name, parameter in critic.named_parameters()}
@@ -89,8 +88,8 @@ class Functional(CriticFreeze, name="functional"):
 
 
 @dataclass(frozen=True)
-class Manual(CriticFreeze, name="manual"):
-    """The critic's `.grad` is filled and dropped before the step."""
+class DropGradient(CriticFreeze, name="manual"):
+    """Let the gradient reach the critic's `.grad`, and drop it there before the step."""
 
     def backward(self, loss: Tensor, actor: nn.Module, critic: nn.Module) -> None:
         loss.backward()

@@ -5,46 +5,39 @@ Noise is in units of half the action range, so that one value suits environments
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from ddpg.base.choice import Choice
-from ddpg.base.errors import real, require
+from ddpg.base.errors import require
 
 
 @dataclass
 class Exploration(Choice, kind="exploration"):
-    """Base of the noises."""
+    """Base class of the noises."""
 
     def sample(self, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-        """Noise `(environments, act)`, in units of half the action range."""
+        """Return noise `(environments, act)`, in units of half the action range."""
         raise NotImplementedError
 
     def reset(self, ended: np.ndarray | bool = True) -> None:
-        """Start afresh where an episode has ended: in all environments, or in those marked, `(environments,)`."""
+        """Reset the noise state where an episode has ended: everywhere, or as marked in `ended`, `(environments,)`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next sample depends on beside the generator."""
+        """Return the noise state, excluding the RNG."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
+        """Restore the noise state."""
 
 
 @dataclass
 class GaussianNoise(Exploration, name="gaussian"):
-    """Independent normal noise.
+    """Independent normal noise."""
 
-    Args:
-        sigma: standard deviation.
-    """
-
-    sigma: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        real("exploration.sigma", self.sigma, least=0)
+    sigma: Annotated[float, Field(ge=0, description="noise, in units of half the action range")] = 0.1
 
     def sample(self, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
         return self.sigma * generator.standard_normal(shape)
@@ -57,22 +50,15 @@ class OrnsteinUhlenbeckNoise(Exploration, name="ornstein_uhlenbeck"):
     `x ← x − θ x dt + σ √dt ε` with `ε ~ N(0, 1)`: one process for each environment, at 0 when an episode starts.
     In the long run its mean is 0, its variance `σ² dt / (1 − (1 − θ dt)²)`, its autocorrelation after k steps
     `(1 − θ dt)^k`.
-
-    Args:
-        theta: rate of return to 0, per unit of time.
-        sigma: diffusion, per square root of a unit of time.
-        dt: the time that one environment step takes.
     """
 
-    theta: float = 0.15
-    sigma: float = 0.2
-    dt: float = 1.0
+    theta: Annotated[float, Field(ge=0, description="rate of return to 0, per unit of time")] = 0.15
+    sigma: Annotated[float, Field(ge=0, description="diffusion, per square root of a unit of time")] = 0.2
+    dt: Annotated[float, Field(ge=0, description="time of one environment step")] = 1.0
     _x: np.ndarray = field(init=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("theta", "sigma", "dt"):
-            real(f"exploration.{name}", getattr(self, name), least=0)
         require(
             self.theta * self.dt < 2,
             f"exploration.theta={self.theta} with exploration.dt={self.dt}: theta · dt must be below 2, or the noise "

@@ -1,48 +1,49 @@
-"""The gradient stops: how the critic's update closes the link through which its loss would reach the actor.
+"""Gradient stops: strategies that keep the critic loss from back-propagating into the actor.
 
-The TD target `y = r + γ (1 − terminated) Q'(s', a')` takes its action from an actor, `a' = policy(s')`, so the
-critic's loss has a path back into that actor. Each class below is one way to keep the loss from moving it; the body
-is the PyTorch idiom. All but `ExcludeFromOptimizer` leave the actor in the critic's optimizer, so that the stop alone
-is what protects it.
+The TD target `y = r + γ (1 − terminated) Q'(s', a')` takes its action from an actor, `a' = policy(s')`, so the critic
+loss has a path back into that actor. Each class below closes it in one way; the body is the PyTorch idiom. All but
+`ExcludeActor` leave the actor in the critic's optimizer, so that the stop alone protects it.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ddpg.base.choice import Choice
-from ddpg.base.errors import whole
 
 
 @dataclass(frozen=True)
 class GradientStop(Choice, kind="gradient_stop"):
-    """One way to stop the critic's loss; a new one overrides the method in which its idiom stands."""
+    """Base class of the stops: the critic update without one. A stop overrides the method in which its idiom stands."""
 
     @property
     def sound(self) -> bool:
-        """Whether no critic update moves the bootstrapping actor."""
+        """Whether every critic update leaves the bootstrapping actor as it is."""
         return True
 
     def actions(self, policy: nn.Module, next_observations: Tensor) -> Tensor:
-        """The bootstrap actions a' `(B, act)` for s' `(B, obs)`: where a stop in the graph stands."""
+        """Return the bootstrap actions a' `(B, act)` for s' `(B, obs)`: the place of a stop in the graph."""
         actions: Tensor = policy(next_observations)
         return actions
 
     def backward(self, loss: Tensor, policy: nn.Module, update: int) -> None:
-        """Fill `.grad` from the critic's loss: where a stop at the gradient stands. `update` counts from 1."""
+        """Back-propagate the critic loss: the place of a stop at the gradient. `update` counts from 1."""
         loss.backward()
 
     def phase(self, update: int) -> Hashable:
-        """What of the update's number `backward` depends on; a compiled update is recorded once for each value.
+        """Return what `backward` makes of the number of the update, such as `update % 2`.
 
-        Without it, an update whose `backward` looks at the number is not compiled.
+        A compiled update is recorded once for each value. A stop whose `backward` depends on `update` and that does
+        not override this is not compiled.
         """
         return None
 
     def held_parameters(self, critic: nn.Module, policy: nn.Module) -> list[nn.Parameter]:
-        """What the critic's optimizer holds: where a stop at the optimizer stands. The critic's come first."""
+        """Return the parameters of the critic's optimizer, the critic's first: the place of a stop at the optimizer."""
         return [*critic.parameters(), *policy.parameters()]
 
 
@@ -57,7 +58,7 @@ class NoStop(GradientStop, name="none"):
 
 @dataclass(frozen=True)
 class Detach(GradientStop, name="detach"):
-    """The graph is recorded through the actor, then cut off behind its output."""
+    """Record the graph through the actor, then cut it off behind the actor's output."""
 
     def actions(self, policy: nn.Module, next_observations: Tensor) -> Tensor:
         actions: Tensor = policy(next_observations)
@@ -66,7 +67,7 @@ class Detach(GradientStop, name="detach"):
 
 @dataclass(frozen=True)
 class NoGrad(GradientStop, name="no_grad"):
-    """No graph is recorded inside the actor."""
+    """Record no graph inside the actor."""
 
     def actions(self, policy: nn.Module, next_observations: Tensor) -> Tensor:
         with torch.no_grad():
@@ -76,7 +77,7 @@ class NoGrad(GradientStop, name="no_grad"):
 
 @dataclass(frozen=True)
 class InferenceMode(GradientStop, name="inference_mode"):
-    """No graph, no version counters, no view tracking inside the actor."""
+    """Record no graph, no version counters and no views inside the actor."""
 
     def actions(self, policy: nn.Module, next_observations: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -85,29 +86,23 @@ class InferenceMode(GradientStop, name="inference_mode"):
 
 
 @dataclass(frozen=True)
-class ExcludeFromOptimizer(GradientStop, name="optimizer"):
-    """The gradient reaches the actor's `.grad`, but the critic's optimizer does not hold the actor."""
+class ExcludeActor(GradientStop, name="optimizer"):
+    """Let the gradient reach the actor's `.grad`, and leave the actor out of the critic's optimizer."""
 
     def held_parameters(self, critic: nn.Module, policy: nn.Module) -> list[nn.Parameter]:
         return list(critic.parameters())
 
 
 @dataclass(frozen=True)
-class Manual(GradientStop, name="manual"):
-    """The gradient reaches the actor's `.grad` and is edited there before the step.
+class EditGradient(GradientStop, name="manual"):
+    """Let the gradient reach the actor's `.grad`, and edit it there before the step.
 
-    Args:
-        scale: multiplies the gradient. 0 drops it: `.grad` becomes None, since a zero gradient would still move
-            weights through momentum and weight decay.
-        every: edits on every k-th critic update and lets the others pass.
+    With `scale` 0 the gradient is dropped, `.grad = None`: a zero gradient would still move weights through momentum
+    and weight decay.
     """
 
-    scale: float = 0.0
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        whole("gradient_stop.every", self.every, least=1)
+    scale: Annotated[float, Field(description="factor of the gradient; 0 drops it")] = 0.0
+    every: Annotated[int, Field(ge=1, description="edit every k-th critic update, let the others pass")] = 1
 
     @property
     def sound(self) -> bool:

@@ -1,24 +1,30 @@
-"""The two networks: the actor μ(s) and the critic Q(s, a)."""
+"""The networks: the actor μ(s), the critic Q(s, a), and both with their targets."""
 
-from collections.abc import Sequence
+import copy
+import operator
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from ddpg.base.spaces import centre_and_half_range, size
+from ddpg.base.devices import usable_device
+from ddpg.base.errors import InputError, require
+from ddpg.base.spaces import centre_and_half_range, check_spaces, size
 
 
 class Actor(nn.Module):
-    """The deterministic policy μ(s) (Lillicrap et al., 2015, section 3).
+    """Deterministic policy μ(s) (Lillicrap et al., 2015, section 3).
 
     Args:
         observation_space: a Box of any shape.
         action_space: a bounded Box of any shape.
-        hidden_sizes: the width of each hidden layer.
-        final_layer_bound: the final layer starts uniform in ± this; None keeps PyTorch's initialisation. Hidden
-            layers always start uniform in ±1/√fan_in, which is PyTorch's initialisation and the paper's (section 7).
+        hidden_sizes: widths of the hidden layers.
+        final_layer_bound: the final layer starts uniform in ± this; None: PyTorch's initialization. Hidden
+            layers always start uniform in ±1/√fan_in, which is PyTorch's initialization and the paper's (section 7).
     """
 
     centre: Tensor
@@ -35,11 +41,11 @@ class Actor(nn.Module):
         sizes = [size(observation_space), *hidden_sizes]
         self.hidden = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes))
         self.output = nn.Linear(sizes[-1], size(action_space))
-        _initialise(self.output, final_layer_bound)
+        _initialize(self.output, final_layer_bound)
         _register_bounds(self, action_space)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Observations `(B, obs)` to actions `(B, act)` within the bounds, in the environment's units."""
+        """Map observations `(B, obs)` to actions `(B, act)` within the bounds, in the environment's units."""
         x = observations
         for layer in self.hidden:
             x = torch.relu(layer(x))
@@ -47,12 +53,12 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """The action value Q(s, a) (Lillicrap et al., 2015, section 3).
+    """Action value Q(s, a) (Lillicrap et al., 2015, section 3).
 
     Args:
         observation_space: a Box of any shape.
         action_space: a bounded Box of any shape.
-        hidden_sizes: the width of each hidden layer.
+        hidden_sizes: widths of the hidden layers.
         final_layer_bound: as for `Actor`.
         action_layer: the layer that the action enters, beside that layer's other input: 0 concatenates observation
             and action at the input; 1 is the paper's "second layer".
@@ -75,13 +81,13 @@ class Critic(nn.Module):
         outputs = [*hidden_sizes, 1]
         inputs[action_layer] += size(action_space)
         self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in zip(inputs, outputs, strict=True))
-        _initialise(self.layers[-1], final_layer_bound)
+        _initialize(self.layers[-1], final_layer_bound)
         _register_bounds(self, action_space)
         # An action that cannot vary carries no information: it maps to 0 instead of 0/0.
         self.half_range[self.half_range == 0] = 1
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Observations `(B, obs)` and actions `(B, act)`, in the environment's units, to values `(B,)`."""
+        """Map observations `(B, obs)` and actions `(B, act)`, in the environment's units, to values `(B,)`."""
         actions = (actions - self.centre) / self.half_range
         x = observations
         for index, layer in enumerate(self.layers):
@@ -90,7 +96,87 @@ class Critic(nn.Module):
         return x.squeeze(-1)
 
 
-def _initialise(layer: nn.Module, bound: float | None) -> None:
+def make_networks(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> tuple[Actor, Critic]:
+    """Return the actor and the critic that an agent's options describe.
+
+    Raises:
+        InputError: if PyTorch has not the memory for them.
+    """
+    shape = (observation_space, action_space, options["hidden_sizes"], options["final_layer_bound"])
+    try:
+        return Actor(*shape), Critic(*shape, options["action_layer"])
+    except RuntimeError as error:
+        raise InputError(f"hidden_sizes={shape[2]}: too large for this machine ({error}); lower it.") from error
+
+
+class ActorCritic:
+    """Actor, critic and their target networks, which stay the same modules with the same parameters.
+
+    Args:
+        observation_space, action_space: as for `Actor`.
+        options: of the agent; `seed` decides the weights, `bootstrap_actor` which actor chooses a'.
+        device: of the networks.
+    """
+
+    def __init__(
+        self, observation_space: Box, action_space: Box, options: Mapping[str, Any], device: torch.device | str
+    ) -> None:
+        check_spaces(observation_space, action_space)
+        self.observation_space, self.action_space = observation_space, action_space
+        self.device = usable_device(device)
+        self.half_range = centre_and_half_range(action_space)[1]
+        # The seed decides the weights, drawn on the CPU whatever the device, and nobody else's random numbers.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.default_generator.manual_seed(options["seed"])
+            actor, critic = make_networks(observation_space, action_space, options)
+        self.actor, self.critic = actor.to(self.device), critic.to(self.device)
+        self.target_actor = copy.deepcopy(self.actor)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        # The bootstrapping actor's parameters require a gradient, so that the stop alone decides whether one flows.
+        online = options["bootstrap_actor"] == "online"
+        self.target_actor.requires_grad_(not online)
+        self.bootstrapping_actor = self.actor if online else self.target_actor
+        self._parameters = self._present_parameters()
+
+    def policy(self, observations: np.ndarray) -> np.ndarray:
+        """Return the actor's actions `(n, act)` for observations `(n, obs)`, in the environment's units."""
+        array = np.array(observations, np.float64, order="C")  # a dtype and a layout that PyTorch knows
+        with torch.no_grad():
+            actions: Tensor = self.actor(torch.from_numpy(array).to(self.device, self.actor.centre.dtype))
+        return actions.cpu().numpy()
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the four networks by name."""
+        return {name: getattr(self, name) for name in ("actor", "critic", "target_actor", "target_critic")}
+
+    def clear_gradients(self) -> None:
+        """Set every `.grad` of the four networks to None: a stop or a freeze may have left one in the other network.
+
+        Raises:
+            InputError: if a layer or a parameter was replaced.
+        """
+        present = self._present_parameters()
+        same = len(present) == len(self._parameters) and all(map(operator.is_, present, self._parameters))
+        require(same, f"a parameter of the agent's networks was replaced: {_REPLACED}")
+        for parameter in present:
+            parameter.grad = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        former = vars(self).get(name, value)
+        require(value is former or not isinstance(former, nn.Module), f"agent.{name} cannot be replaced: {_REPLACED}")
+        super().__setattr__(name, value)
+
+    def _present_parameters(self) -> list[nn.Parameter]:
+        return [parameter for module in self.modules().values() for parameter in module.parameters()]
+
+
+_REPLACED = (
+    "the optimizers would go on training the old one. Load weights into it, as in "
+    "agent.actor.load_state_dict(mine.state_dict()); for another size say DDPG(…, hidden_sizes=…)."
+)
+
+
+def _initialize(layer: nn.Module, bound: float | None) -> None:
     if bound is not None:
         for parameter in layer.parameters():
             nn.init.uniform_(parameter, -bound, bound)

@@ -37,6 +37,20 @@ class Batch(NamedTuple):
         return type(self)(*(tensor.to(*args, **kwargs) for tensor in self))
 
 
+def check_batch(batch: Batch, observation_space: Box, action_space: Box, dtype: torch.dtype) -> None:
+    """Raise `InputError` unless the batch is of these spaces and this precision."""
+    require(isinstance(batch, Batch), f"batch of type {type(batch).__name__}: pass a ddpg.Batch.")
+    rows = len(batch.rewards) if batch.rewards.dim() else 0
+    observations, actions = (rows, size(observation_space)), (rows, size(action_space))
+    expected = (observations, actions, (rows,), observations, (rows,))
+    for name, tensor, shape in zip(batch._fields, batch, expected, strict=True):
+        if tensor.shape != shape or tensor.dtype != dtype or rows == 0:
+            raise InputError(
+                f"batch.{name}: {tensor.dtype} of shape {tuple(tensor.shape)}; expected {dtype} of shape {shape}, "
+                "with one or more rows: rewards and terminations are (B,), the others (B, size of the space)."
+            )
+
+
 class ReplayBuffer:
     """The latest `capacity` transitions, sampled uniformly with replacement (Lillicrap et al., 2015, section 3).
 

@@ -8,10 +8,10 @@ import torch
 from conftest import identical, make_agent, make_batch, weights
 
 from ddpg import InputError, gradient_stop
-from ddpg.gradient_stop import GradientStop, Manual
+from ddpg.gradient_stop import EditGradient, GradientStop
 
 SOUND = ["detach", "no_grad", "inference_mode", "optimizer", "manual"]
-UNSOUND = ["none", Manual(scale=0.5), Manual(scale=-1.0), Manual(every=3)]
+UNSOUND = ["none", EditGradient(scale=0.5), EditGradient(scale=-1.0), EditGradient(every=3)]
 OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, momentum=0.9, weight_decay=0.01),
     "adam": partial(torch.optim.Adam, weight_decay=0.01),
@@ -95,23 +95,23 @@ def test_in_training_the_control_alone_leaks(stop, bootstrap_actor, gradient_flo
 
 
 def test_manual_drops_the_gradient_since_a_zero_gradient_would_move_the_actor():
-    class Zero(Manual):
+    class Zero(EditGradient):
         def backward(self, loss, policy, update):
             loss.backward()
             for parameter in policy.parameters():
                 parameter.grad.zero_()
 
     moved = {}
-    for stop in (Manual(), Zero()):
+    for stop in (EditGradient(), Zero()):
         agent = make_agent(gradient_stop=stop, optimizer=OPTIMIZERS["sgd"])
         before = weights(agent.target_actor)
         agent.update_critic(make_batch())
         moved[type(stop)] = not identical(before, weights(agent.target_actor))
-    assert moved == {Manual: False, Zero: True}
+    assert moved == {EditGradient: False, Zero: True}
 
 
 def test_manual_scales_the_gradient_on_every_kth_update_and_lets_the_others_pass():
-    agent, control = (make_agent(gradient_stop=stop) for stop in (Manual(scale=0.25, every=3), "none"))
+    agent, control = (make_agent(gradient_stop=stop) for stop in (EditGradient(scale=0.25, every=3), "none"))
     for update in range(1, 7):
         batch = make_batch(seed=update)
         control.target_actor.load_state_dict(agent.target_actor.state_dict())
@@ -140,4 +140,4 @@ def test_a_stop_of_the_users_own_is_one_class():
 def test_manual_refuses_values_out_of_range(settings):
     (key,) = settings
     with pytest.raises(InputError, match=rf"gradient_stop\.{key}=.*must be"):
-        gradient_stop.Manual(**settings)
+        gradient_stop.EditGradient(**settings)

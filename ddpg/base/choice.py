@@ -5,15 +5,16 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from ddpg.base.errors import InputError, choices, real, require, whole
+from ddpg.base.errors import InputError, choices, require
+from ddpg.base.options import checked
 
 
 class Choice:
     """Base of each family of options: gradient stops, critic freezes, exploration noises.
 
-    A family is a direct subclass, with a `kind` for messages. An option is a dataclass below it, with the name
-    that a config or a checkpoint calls it by; one without a name works, but only as an instance. The dataclass
-    fields are the option's settings.
+    A family is a direct subclass with a `kind`, the name of its config group. An option is a dataclass below it, with
+    the name that a config or a checkpoint calls it by; one without a name works, but only as an instance. The dataclass
+    fields are the option's settings; their annotations may have a range and a help text, as pydantic writes them.
     """
 
     kind: ClassVar[str]
@@ -28,20 +29,16 @@ class Choice:
             cls.options[name] = cls
 
     def __post_init__(self) -> None:
-        """Checks the numbers among the settings, and makes plain ones of NumPy's."""
-        hints = typing.get_type_hints(type(self))
-        for name in self._settings():
-            value = getattr(self, name)
-            if hints[name] is float:
-                object.__setattr__(self, name, real(f"{self.kind}.{name}", value))
-            elif hints[name] is int:
-                object.__setattr__(self, name, whole(f"{self.kind}.{name}", value, least=-(2**63)))
+        """Check each setting against its annotation, and make plain numbers of NumPy's."""
+        for name, annotation in self.settings().items():
+            object.__setattr__(self, name, checked(f"{self.kind}.{name}", annotation, getattr(self, name)))
 
     @classmethod
     def make(cls, choice: str | Mapping[str, Any] | Self) -> Self:
-        """An option from its name, from a mapping of `name` and settings, or from an instance (returned as it is).
+        """Return an option from its name, from a mapping of `name` and settings, or from an instance, as it is.
 
-        Raises `InputError` for an unknown name, an unknown setting, or a setting out of its range.
+        Raises:
+            InputError: for an unknown name, an unknown setting, or a setting out of its range.
         """
         if isinstance(choice, cls):
             return choice
@@ -53,16 +50,18 @@ class Choice:
         valid_name = isinstance(name, str) and name in cls.options
         require(valid_name, f"{cls.kind}={name}: no such option; {choices(cls.options, name)}")
         option: type[Self] = cls.options[name]
-        known = option._settings()
+        known = option.settings()
         for key in settings.keys() - {"name", *known}:
             nearest = choices(known, key) if known else "it has none."
             raise InputError(f"{cls.kind}.{key}: {cls.kind} {name} has no such setting; {nearest}")
         return option(**{key: value for key, value in settings.items() if key != "name"})
 
     def as_data(self) -> dict[str, Any]:
-        """The name and settings, as `make` takes them; without a name there is nothing to be made from."""
-        return {"name": self.name, **({key: getattr(self, key) for key in self._settings()} if self.name else {})}
+        """Return the name and settings, as `make` takes them; without a name there is nothing to be made from."""
+        return {"name": self.name, **({key: getattr(self, key) for key in self.settings()} if self.name else {})}
 
     @classmethod
-    def _settings(cls) -> list[str]:
-        return [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    def settings(cls) -> dict[str, Any]:
+        """Return the annotation of each setting by its name."""
+        annotations = typing.get_type_hints(cls, include_extras=True)
+        return {field.name: annotations[field.name] for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]

@@ -43,12 +43,12 @@ def check_spaces(observation_space: gymnasium.Space[Any], action_space: gymnasiu
 
 
 def size(space: Box) -> int:
-    """The number of elements of one sample."""
+    """Return the number of elements of one sample."""
     return math.prod(space.shape)
 
 
 def centre_and_half_range(space: Box) -> tuple[np.ndarray, np.ndarray]:
-    """The middle and half the width of the bounds, each float64 of shape `(size,)`; never overflows."""
+    """Return the middle and half the width of the bounds, each float64 of shape `(size,)`, without overflow."""
     low, high = (bound.reshape(-1).astype(np.float64) for bound in (space.low, space.high))
     return low / 2 + high / 2, high / 2 - low / 2
 
@@ -66,8 +66,14 @@ def as_rows(space: Box, values: np.ndarray, role: str) -> np.ndarray:
     return values.reshape(-1, math.prod(shape))
 
 
+def clipped(space: Box, values: np.ndarray) -> np.ndarray:
+    """Return values `(size,)` or `(n, size)` as a sample of the space or several, clipped to its bounds."""
+    values = values.reshape((*values.shape[:-1], *space.shape))
+    return np.asarray(np.minimum(np.maximum(values, space.low), space.high), dtype=space.dtype)
+
+
 def space_to_data(space: Box) -> dict[str, Any]:
-    """A Box as plain numbers and strings."""
+    """Return a Box as plain numbers and strings."""
     return {
         "low": space.low.reshape(-1).tolist(),
         "high": space.high.reshape(-1).tolist(),
@@ -77,7 +83,7 @@ def space_to_data(space: Box) -> dict[str, Any]:
 
 
 def space_from_data(data: dict[str, Any]) -> Box:
-    """The Box that `space_to_data` wrote down."""
+    """Return the Box that `space_to_data` wrote down."""
     dtype, shape = np.dtype(data["dtype"]), tuple(data["shape"])
     low, high = (np.asarray(data[key], dtype=dtype).reshape(shape) for key in ("low", "high"))
     return Box(low, high, dtype=dtype.type)

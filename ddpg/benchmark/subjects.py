@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from ddpg.agent import DDPG
 from ddpg.benchmark.options import Options
-from ddpg.command_line.main import CONF
+from ddpg.command_line.config import CONF
 from ddpg.compiled.agent import CompiledUpdate
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.training.loop import Training, suitable_threads

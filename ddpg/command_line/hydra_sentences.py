@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from ddpg.base.errors import InputError, choices, require
-from ddpg.training.settings import option_settings, valid_keys
+from ddpg.training.settings import Settings, option_settings
 
 _NEEDED = ("gradient_stop", "critic_freeze", "agent", "exploration", "env")
 _OPEN = ("env.kwargs", "agent.optimizer_options")  # take any name
@@ -42,7 +42,7 @@ def check(arguments: list[str], conf: Path) -> None:
     for word in parsed.overrides:
         key, _, value = word.partition("=")
         require(
-            not word.startswith("~") or key[1:] not in valid_keys(),
+            not word.startswith("~") or key[1:] not in Settings.valid_keys(),
             f"{word}: every setting is needed; leave this out, or give {key[1:]}=… another value.",
         )
         if key in _NEEDED and (value in ("", "null") or value.startswith("[")):
@@ -86,7 +86,7 @@ def _flag_sentence(message: str, arguments: list[str], flags: list[str]) -> str:
         return f"{message.rstrip('.')}; --hydra-help shows what Hydra can do."
     name, _, value = unknown.lstrip("-").partition("=")
     key = name.replace("-", "_")
-    if key not in valid_keys():
+    if key not in Settings.valid_keys():
         return f"{unknown}: there is no such flag; {choices(flags, unknown)} Settings are typed key=value."
     following = arguments[arguments.index(unknown) + 1 :][:1]
     values = [value] if value else [each for each in following if "=" not in each]
@@ -143,5 +143,5 @@ def _there_already(key: str) -> str:
 
 
 def _nearest(key: str) -> str:
-    near = choices(valid_keys(), key)
+    near = choices(Settings.valid_keys(), key)
     return near if near.startswith("did you mean") else "--help shows them all."

@@ -1,7 +1,6 @@
 """The commands: what a person typed in, a run or an evaluation out, every mistake answered in a sentence."""
 
 import argparse
-import hashlib
 import os
 import shlex
 import sys
@@ -25,6 +24,7 @@ from ddpg.base.devices import usable_device
 from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, require, shown
 from ddpg.base.progress import fleeting
 from ddpg.command_line import foreign_config, hints, hydra_sentences, job, sweep
+from ddpg.command_line.config import CONF, register
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments.collector import find_environment, make_environment
 from ddpg.environments.own_code import OwnCode, see_directory
@@ -37,33 +37,9 @@ from ddpg.training.run import DivergedError
 from ddpg.training.settings import Settings
 from ddpg.training.stopping import Stopped
 
-# Beside the package where it is installed, beside its folder in a checkout.
-CONF = next(path for path in (Path(__file__).parents[1] / "conf", Path(__file__).parents[2] / "conf") if path.is_dir())
-
 TRACEBACK_NAME = "traceback.txt"
 
-OmegaConf.register_new_resolver(
-    "short",  # a folder's name may have 255 bytes, a sweep's overrides more
-    lambda name: name if len(name) <= 150 else f"{name[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}",
-    replace=True,
-)
-
-
-def _seeds_name(first: object, count: object) -> str:
-    """Of a run or several at once, as a folder's name; what is no number gets its sentence later."""
-    if isinstance(first, int) and isinstance(count, int) and count > 1:
-        return f"{first}-{first + count - 1}"
-    return str(first)
-
-
-def _strategy_name(stop: object, freeze: object, bootstrap_actor: object) -> str:
-    """A folder's name, which TensorBoard shows the beginning of: the usual freeze goes without saying."""
-    return "-".join(map(str, [stop, *([freeze] if freeze != "requires_grad" else []), bootstrap_actor]))
-
-
-OmegaConf.register_new_resolver("strategy", _strategy_name, replace=True)
-OmegaConf.register_new_resolver("seeds", _seeds_name, replace=True)
-OmegaConf.register_new_resolver("program", hints.program, replace=True)
+register()
 
 
 def train() -> None:

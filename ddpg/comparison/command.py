@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ddpg.base.errors import InputError
-from ddpg.command_line.main import CONF
+from ddpg.command_line.config import CONF
 from ddpg.comparison.comparison import Comparison, Value
 from ddpg.comparison.layout import PAGE, sections
 from ddpg.comparison.page import Prose, Section, show, write

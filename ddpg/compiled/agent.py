@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpg.agent import DDPG, check_gradients_are_recorded
+from ddpg.agent import DDPG
 from ddpg.base import optimizers
 from ddpg.base.errors import require
 from ddpg.base.progress import under_way
@@ -67,7 +67,7 @@ class _RecordedUpdate:
         raise NotImplementedError
 
     def _update(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
-        check_gradients_are_recorded()
+        optimizers.check_gradients_are_recorded()
         inputs = [tensor for batch in batches for tensor in batch]
         layouts = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         key = (self.agents[0].gradient_stop.phase(self.agents[0].critic_updates + 1), layouts)

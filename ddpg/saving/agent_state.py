@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from ddpg.agent import DDPG, make_networks
+from ddpg.agent import DDPG
 from ddpg.base import optimizers
 from ddpg.base.errors import InputError, require, whole
 from ddpg.base.spaces import space_from_data, space_to_data
+from ddpg.networks import make_networks
 from ddpg.saving import checkpoint
 
 Agent = TypeVar("Agent", bound=DDPG)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ddpg.benchmark.turns import Spread, ratios, take_turns, timed
-from ddpg.gradient_stop import GradientStop, Manual
+from ddpg.gradient_stop import EditGradient, GradientStop
 from ddpg.tour.actor_critic import STOPS, critic_update
 from ddpg.tour.architectures import Network, made
 from ddpg.tour.autograd import gradient_norm, message, nodes, tracks
@@ -379,8 +379,8 @@ def _by_hand() -> Answer:
         return gradient_norm(alone)
 
     whole = left(GradientStop.make("none"), 1)
-    dropped = [left(Manual(every=2), update) for update in (1, 2, 3, 4)]
-    halved = left(Manual(scale=0.5), 1)
+    dropped = [left(EditGradient(every=2), update) for update in (1, 2, 3, 4)]
+    halved = left(EditGradient(scale=0.5), 1)
     holds = whole is not None and halved is not None and dropped == [whole, None, whole, None]
     holds = holds and abs((halved or 0.0) / (whole or 1.0) - 0.5) < 1e-6
     return Answer(

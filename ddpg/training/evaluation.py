@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+import torch
 
 from ddpg.agent import DDPG
+from ddpg.base.spaces import as_rows
 
 FIRST_SEED = 10_000
 FINAL_EPISODES = 100
@@ -50,7 +52,7 @@ def evaluate(
     figures = []
     for episode in episodes:
         observation, _ = environment.reset(seed=FIRST_SEED + episode)
-        start_value = agent.value(observation, agent.act(observation))
+        start_value = _value(agent, observation, agent.act(observation))
         rewards: list[float] = []
         ended = False
         while not ended:
@@ -61,3 +63,10 @@ def evaluate(
         discounted_return = np.power(agent.discount, np.arange(len(rewards))) @ rewards
         figures.append((sum(rewards), len(rewards), start_value, discounted_return))
     return Evaluation(*map(np.array, zip(*figures, strict=True)))
+
+
+def _value(agent: DDPG, observation: np.ndarray, action: np.ndarray) -> float:
+    """Return the critic's Q(s, a) of one observation and one action in the environment's units."""
+    rows = as_rows(agent.observation_space, observation, "observation"), as_rows(agent.action_space, action, "action")
+    with torch.no_grad():
+        return float(agent.critic(*(torch.as_tensor(each).to(agent.device, agent.actor.centre.dtype) for each in rows)))

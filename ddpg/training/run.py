@@ -29,7 +29,7 @@ from ddpg.saving import agent_state, checkpoint, files
 from ddpg.saving.transition_log import Part, TransitionLog
 from ddpg.training.evaluation import FIRST_SEED, Evaluation, evaluate
 from ddpg.training.settings import Settings
-from ddpg.training.telemetry import Telemetry, applied_gradients
+from ddpg.training.telemetry import Telemetry, applied_gradients, target_actor_gap
 
 RESULT_NAME = "result.json"
 
@@ -186,7 +186,7 @@ class Run:
         with GradientFlow(agent.modules(), trace=audit) as flow:
             measurements = agent.update(batch)
         if shown:
-            gap = {"values/target_actor_gap": agent.target_actor_gap(batch.observations)}
+            gap = {"values/target_actor_gap": target_actor_gap(agent, batch.observations)}
             self.telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
             self.measured_step = self.step
         if audit:

@@ -1,23 +1,21 @@
-"""The settings of a run: their types and ranges, checked before anything is made."""
+"""The settings of a run: name, type, range, default and help text of each."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ddpg.base import optimizers
-from ddpg.base.errors import InputError, choices, require
+from ddpg.base.errors import require
+from ddpg.base.options import AgentOptions, Count, Options
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.environments.episodes import Nonfinite
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
 
-Count = Annotated[int, Field(ge=1)]
-Interval = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, examples=[1e-3])]
+FAMILIES: tuple[type[GradientStop] | type[CriticFreeze] | type[Exploration], ...]
+FAMILIES = (GradientStop, CriticFreeze, Exploration)
 # null where there are none: Hydra lets the command line replace a null, but not add to an empty mapping.
 Keywords = Annotated[
     dict[str, Any], BeforeValidator(lambda value: {} if value is None else value), Field(examples=[{}])
@@ -25,96 +23,76 @@ Keywords = Annotated[
 
 
 def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
-    """A mapping of a name and settings that the family accepts."""
-
-    def check(choice: dict[str, Any]) -> dict[str, Any]:
-        return family.make(choice).as_data()
-
-    return Annotated[dict[str, Any], AfterValidator(check)]
+    """Return the type of a mapping of a name and settings that the family accepts."""
+    return Annotated[dict[str, Any], AfterValidator(lambda choice: family.make(choice).as_data())]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class EnvironmentSettings(_Section):
+class EnvironmentSettings(Options):
     """`env.*`"""
 
-    id: str
-    num_envs: Count
-    asynchronous: bool
-    timeout: Annotated[float, Field(gt=0, examples=[60])] | None
-    kwargs: Keywords
+    id: str = Field("Pendulum-v1", description="any environment that gymnasium has registered")
+    num_envs: Count = Field(1, description="environments in parallel")
+    asynchronous: bool = Field(False, description="each environment in a process of its own")
+    timeout: Annotated[float, Field(gt=0, examples=[60])] | None = Field(
+        60, description="seconds that an environment in a process of its own may take for a step; null: no limit"
+    )
+    kwargs: Keywords = Field(default_factory=dict, description="keyword arguments of gymnasium.make")
 
 
-class AgentSettings(_Section):
-    """`agent.*`, as the keyword arguments of `DDPG`; the optimizer by its name in torch.optim."""
+class AgentSettings(AgentOptions):
+    """`agent.*`: the options of `DDPG`, with the optimizer by its name."""
 
-    bootstrap_actor: Literal["target", "online"]
-    hidden_sizes: Annotated[list[Count], Field(min_length=1, examples=[[256, 256]])]
-    actor_lr: Rate
-    critic_lr: Rate
-    discount: Annotated[float, Field(ge=0, le=1)]
-    polyak: Annotated[float, Field(gt=0, le=1, examples=[0.005])]
-    critic_weight_decay: Annotated[float, Field(ge=0)]
-    final_layer_bound: Annotated[float, Field(gt=0, examples=[3e-3])] | None
-    action_layer: Annotated[int, Field(ge=0)]
-    optimizer: str
-    optimizer_options: Keywords
+    optimizer: str = Field("Adam", description="name of an optimizer in torch.optim")
+    optimizer_options: Keywords = Field(default_factory=dict, description="its options: {momentum: 0.9}, for instance")
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_optimizer(self) -> Self:
         optimizers.named(self.optimizer, self.optimizer_options)
-        last = len(self.hidden_sizes)
-        require(
-            self.action_layer <= last,
-            f"agent.action_layer={self.action_layer}: the critic of {last} hidden layers has layers 0 to {last}; "
-            f"the nearest valid value is {last}.",
-        )
         return self
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Options):
     """`evaluation.*`"""
 
-    interval: Interval
-    episodes: Count
-    max_episode_steps: Count
+    interval: Count = Field(1000, description="environment steps between two evaluations")
+    episodes: Count = Field(10, description="episodes of each evaluation")
+    max_episode_steps: Count = Field(10000, description="where an episode is cut off that does not end by itself")
 
 
-class CheckpointSettings(_Section):
+class CheckpointSettings(Options):
     """`checkpoint.*`"""
 
-    interval: Interval
-    keep: Count
+    interval: Count = Field(2500, description="environment steps between two checkpoints")
+    keep: Count = Field(2, description="number of checkpoints that are kept")
 
 
-class Settings(_Section):
-    """A whole run; intervals in environment steps."""
+class Settings(Options):
+    """A whole run."""
 
+    seed: int = Field(0, ge=0, lt=2**62, description="seed of weights, noise, sampling and every reset")
+    seeds: int = Field(1, ge=1, le=2**16, description="seeds at once: seed, seed + 1, …, a run each")
+    total_steps: Count = Field(10000, description="environment steps of the run")
+    device: str = Field("cpu", description="cpu, cuda, cuda:1, …")
+    compile: bool = Field(False, description="the update as one compiled graph; half a minute at first, then cached")
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="threads of PyTorch; null: as many as networks and batch repay and other work leaves"
+    )
+    batch_size: Count = Field(128, description="transitions of one update")
+    buffer_size: Count = Field(1000000, description="transitions that the replay buffer keeps")
+    learning_starts: int = Field(1000, ge=0, description="steps with random actions before the first update")
+    gradient_steps_per_step: float = Field(1, ge=0, description="updates for each environment step")
+    log_interval: Count = Field(200, description="environment steps between two points of the learning curves")
+    audit: bool = Field(False, description="audit the first and the last update: report and pictures")
     env: EnvironmentSettings
     agent: AgentSettings
     gradient_stop: _option_of(GradientStop)  # type: ignore[valid-type]
     critic_freeze: _option_of(CriticFreeze)  # type: ignore[valid-type]
     exploration: _option_of(Exploration)  # type: ignore[valid-type]
-    seed: Annotated[int, Field(ge=0, lt=2**62)]
-    seeds: Annotated[int, Field(ge=1, le=2**16)]
-    total_steps: Count
-    device: str
-    compile: bool
-    threads: Annotated[int, Field(ge=1, le=1024)] | None
-    batch_size: Count
-    buffer_size: Count
-    learning_starts: Annotated[int, Field(ge=0)]
-    gradient_steps_per_step: Annotated[float, Field(ge=0)]
-    log_interval: Interval
-    audit: bool
-    nonfinite: Nonfinite
     evaluation: EvaluationSettings
     checkpoint: CheckpointSettings
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_batch_size(self) -> Self:
         require(
             self.batch_size <= self.buffer_size,
             f"batch_size={self.batch_size}: larger than the buffer it is drawn from (buffer_size={self.buffer_size}); "
@@ -123,28 +101,33 @@ class Settings(_Section):
         return self
 
     @classmethod
-    def check(cls, values: Mapping[str, Any]) -> Self:
-        """The settings in plain data.
-
-        Raises:
-            InputError: with one sentence for each mistake, a line each.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as errors:
-            raise InputError("\n".join(map(_sentence, errors.errors()))) from None
+    def valid_keys(cls) -> list[str]:
+        """Return every key that can be typed under some choice, the config groups included."""
+        of_options = [f"{kind}.{setting}" for kind, setting in option_settings()]
+        return ["experiment", "resume", *super().valid_keys(), *of_options]
 
     def of_seed(self, seed: int) -> Self:
-        """The settings of this seed's run alone."""
+        """Return the settings of this seed's run alone."""
         return self.model_copy(update={"seed": seed, "seeds": 1})
 
     def digest(self) -> str:
-        """SHA-256 of the settings: equal for equal runs, whatever their seed's place or the way they were typed."""
+        """Return the SHA-256 of the settings: equal for equal runs, however they were typed."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
 
 
+def defaults(model: type[Options] = Settings) -> dict[str, Any]:
+    """Return the default of every setting; the choices of `FAMILIES` have none, since config groups choose."""
+    values: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Options):
+            values[name] = defaults(field.annotation)
+        elif not field.is_required():
+            values[name] = None if field.default_factory else field.default
+    return values
+
+
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | float | None]:
-    """Settings in plain data under the keys that the command line knows; an option goes by its group."""
+    """Return settings in plain data under the keys that the command line knows; a choice goes by its group."""
     values: dict[str, str | bool | float | None] = {}
     for name, value in settings.items():
         key = prefix[:-1] if name == "name" and prefix else f"{prefix}{name}"
@@ -155,67 +138,11 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool 
     return values
 
 
-def valid_keys() -> list[str]:
-    """Every setting that exists under some choice, dotted, and the config groups."""
-    keys = ["experiment", "resume"]
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        keys.append(name)
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            keys += [f"{name}.{each}" for each in section.model_fields]
-    return keys + [f"{kind}.{setting}" for kind, setting in option_settings()]
-
-
 def option_settings() -> dict[tuple[str, str], list[str]]:
-    """For each setting of an option, such as `("gradient_stop", "scale")`, the options that have it."""
+    """Return for each setting of an option, such as `("gradient_stop", "scale")`, the options that have it."""
     owners: dict[tuple[str, str], list[str]] = {}
-    families: list[type[GradientStop] | type[CriticFreeze] | type[Exploration]]
-    families = [GradientStop, CriticFreeze, Exploration]
-    for family in families:
-        for name in family.options:
-            for setting in family.make(name).as_data().keys() - {"name"}:
+    for family in FAMILIES:
+        for name, option in family.options.items():
+            for setting in option.settings():
                 owners.setdefault((family.kind, setting), []).append(name)
     return owners
-
-
-def _sentence(error: ErrorDetails) -> str:
-    """What is wrong with one value: its key, the value, the rule, and the nearest valid choice."""
-    if "error" in error.get("ctx", {}) and isinstance(error["ctx"]["error"], InputError):
-        return str(error["ctx"]["error"])
-    key = ".".join(str(part) for part in error["loc"])
-    value, context = error["input"], error.get("ctx", {})
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{key}={value}: there is no such setting; {choices(valid_keys(), key)}"
-        case "missing":
-            return f"{key}: the setting is missing; give {key}=…"
-        case "literal_error":
-            valid = [each.strip(" '") for each in context["expected"].replace(" or ", ",").split(",")]
-            return f"{key}={value}: no such choice; {choices(valid, value)}"
-        case "greater_than_equal":
-            mend = f"the nearest valid value is {context['ge']:g}"
-        case "less_than_equal":
-            mend = f"the nearest valid value is {context['le']:g}"
-        case "int_type" | "int_from_float" if isinstance(value, float) and value.is_integer():
-            mend = f"{int(value)} is valid"
-        case _:
-            mend = f"{_example(error['loc'])} is valid"
-    shown = "null" if value is None else value
-    return f"{key}={shown}: {error['msg'].replace('Input should', 'must')}; {mend}."
-
-
-def _example(location: tuple[int | str, ...]) -> object:
-    """A valid value of the setting at this place."""
-    model: type[BaseModel] = Settings
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            break
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-        elif field.examples:
-            return field.examples[0]
-        else:
-            by_type: dict[object, object] = {int: 1, float: 1.0, bool: "true", str: "a name"}
-            return by_type.get(field.annotation, "another value")
-    return "another value"

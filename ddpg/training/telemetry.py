@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch
 import yaml
 from torch import Tensor
 from torch.utils.tensorboard._utils import figure_to_image
@@ -58,6 +59,13 @@ def applied_gradients(flow: GradientFlow) -> dict[str, float]:
         for loss in [_LOSSES[step.place.function]]
         for name in _SHOWN[loss]
     }
+
+
+def target_actor_gap(agent: DDPG, observations: Tensor) -> Tensor:
+    """Return `mean |μ'(s) − μ(s)|` over observations `(B, obs)`, a 0-d tensor."""
+    with torch.no_grad():
+        gap: Tensor = (agent.target_actor(observations) - agent.actor(observations)).abs().mean()
+    return gap
 
 
 class Telemetry:

@@ -33,7 +33,7 @@ def test_fused_where_there_is_a_kernel_and_the_user_did_not_say_otherwise():
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("Adm", {}, r"agent\.optimizer=Adm.*did you mean Adam"),
+        ("Adm", {}, r"^optimizer=Adm.*did you mean Adam"),
         ("LBFGS", {}, "no such optimizer"),
         ("SGD", {"momentun": 0.9}, r"optimizer_options\.momentun.*did you mean momentum"),
         ("SGD", {"momentum": -1.0}, "SGD refuses"),

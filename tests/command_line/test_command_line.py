@@ -22,7 +22,7 @@ from ddpg.command_line import job, sweep
 from ddpg.command_line import main as command_line
 from ddpg.saving import checkpoint
 from ddpg.training.run import Run
-from ddpg.training.settings import Settings, option_settings, valid_keys
+from ddpg.training.settings import Settings, option_settings
 
 
 def test_train_then_evaluate_repeats_the_number(command, tmp_path):
@@ -270,7 +270,7 @@ def test_evaluate_refuses_what_is_no_run(command, tmp_path, monkeypatch):
 
 def test_an_unsound_choice_is_announced(command):
     _, _, err = command("train.py", *SMALL, "gradient_stop=manual", "gradient_stop.every=2", "critic_freeze=none")
-    assert "Manual(scale=0.0, every=2) is not sound" in err
+    assert "EditGradient(scale=0.0, every=2) is not sound" in err
     assert "NoFreeze() is not sound" in err
 
 
@@ -306,8 +306,9 @@ def test_help_is_a_page(command):
         assert part in out
     groups = {"agent", "env", "evaluation", "checkpoint", "gradient_stop", "critic_freeze", "exploration", "experiment"}
     of_an_option = {".".join(setting) for setting in option_settings()}
-    for key in set(valid_keys()) - groups - of_an_option | {"gradient_stop.scale", "gradient_stop.every"}:
-        assert re.search(rf"^ +{re.escape(key)} .*\[.+\]$", out, re.MULTILINE), key
+    for key in set(Settings.valid_keys()) - groups - of_an_option | {"gradient_stop.scale", "gradient_stop.every"}:
+        assert re.search(rf"^ +{re.escape(key)} [^\[]*\[.+\]$", out, re.MULTILINE), key
+    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("env: "))
 
 
 def test_the_scripts_run(tmp_path):

@@ -18,7 +18,6 @@ EXTRA = [
     "markdown",
     "omegaconf",
     "psutil",
-    "pydantic",
     "scipy",
     "tensorboard",
     "yaml",

@@ -18,7 +18,7 @@ from ddpg.base.optimizers import OPTIMIZERS
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import RecordingError
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.gradient_stop import GradientStop, Manual
+from ddpg.gradient_stop import EditGradient, GradientStop
 
 DOUBLE = torch.float64
 
@@ -52,7 +52,7 @@ def assert_equal_to_eager(tolerance=1e-9, updates=5, **options):
 
 
 @pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
-@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, Manual(scale=0.5), Manual(every=2)], ids=str)
+@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, EditGradient(scale=0.5), EditGradient(every=2)], ids=str)
 def test_every_stop_can_be_recorded(interpreted, stop, bootstrap_actor):
     assert_equal_to_eager(gradient_stop=stop, bootstrap_actor=bootstrap_actor, optimizer="SGD")
 
@@ -83,7 +83,9 @@ def columns_of_one_tensor(batch):
 @pytest.mark.long
 def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    eager = double_agent(gradient_stop=Manual(every=1000), critic_freeze="inputs", optimizer="SGD", hidden_sizes=(8,))
+    eager = double_agent(
+        gradient_stop=EditGradient(every=1000), critic_freeze="inputs", optimizer="SGD", hidden_sizes=(8,)
+    )
     update = CompiledUpdate(copy.deepcopy(eager))
     for seed in range(10):
         batch = columns_of_one_tensor(make_batch(seed=seed, dtype=DOUBLE))
@@ -171,7 +173,7 @@ def assert_joint_equals_each(tolerance=1e-9, updates=3, **options):
     assert distance(together[0], together[1]) > 1e-3  # no seed got what is another's
 
 
-@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, Manual(scale=0.5, every=2)], ids=str)
+@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, EditGradient(scale=0.5, every=2)], ids=str)
 def test_a_joint_update_is_each_agents_own_for_every_stop(stop):
     assert_joint_equals_each(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ddpg.gradient_stop import Detach, ExcludeFromOptimizer, InferenceMode, Manual, NoGrad
+from ddpg.gradient_stop import Detach, EditGradient, ExcludeActor, InferenceMode, NoGrad
 from ddpg.tour.claims import CLAIMS, CONDITION, FAILS, HOLDS, NOISE
 
 BY_NUMBER = {claim.number: claim for claim in CLAIMS}
@@ -61,11 +61,11 @@ def drop_nothing(self, loss, policy, update):
     [
         (Detach, "actions", let_through, (3, 4, 6, 13, 18)),
         (NoGrad, "actions", let_through, (4, 13, 17, 18)),
-        (ExcludeFromOptimizer, "held_parameters", hold_everything, (11, 12, 13, 18)),
-        (Manual, "backward", drop_nothing, (11, 12, 13, 15, 18)),
+        (ExcludeActor, "held_parameters", hold_everything, (11, 12, 13, 18)),
+        (EditGradient, "backward", drop_nothing, (11, 12, 13, 15, 18)),
         (InferenceMode, "actions", let_through, (9, 13, 18)),
     ],
-    ids=["Detach", "NoGrad", "ExcludeFromOptimizer", "Manual", "InferenceMode"],
+    ids=["Detach", "NoGrad", "ExcludeActor", "EditGradient", "InferenceMode"],
 )
 def test_breaking_a_way_changes_the_verdicts_about_it(monkeypatch, way, method, broken, numbers):
     monkeypatch.setattr(way, method, broken)

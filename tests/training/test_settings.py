@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small_runs import SMALL, small
 
 from ddpg import InputError
-from ddpg.training.settings import Settings, flat, valid_keys
+from ddpg.training.settings import Settings, flat
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_mistake_is_named_with_its_rule_and_the_nearest_valid_choice(changes, 
 def test_every_mistake_is_named_at_once():
     with pytest.raises(InputError) as raised:
         small(seed=-1, batch_size=0, env__num_envs=0)
-    assert [line.split("=")[0] for line in str(raised.value).splitlines()] == ["env.num_envs", "seed", "batch_size"]
+    assert [line.split("=")[0] for line in str(raised.value).splitlines()] == ["seed", "batch_size", "env.num_envs"]
 
 
 def test_the_digest_tells_runs_apart():
@@ -59,7 +59,9 @@ def test_the_digest_tells_runs_apart():
 
 
 def test_valid_keys_are_those_that_can_be_typed():
-    assert {"seed", "agent.actor_lr", "gradient_stop.scale", "exploration.theta", "resume"} <= set(valid_keys())
+    assert {"seed", "agent.actor_lr", "gradient_stop.scale", "exploration.theta", "resume"} <= set(
+        Settings.valid_keys()
+    )
 
 
 def test_flat_settings_go_by_the_keys_of_the_command_line():

@@ -13,9 +13,9 @@ from test_gradient_stop import SOUND as SOUND_STOPS
 from torch.nn.utils import get_total_norm
 
 from ddpg.gradient_flow import GradientFlow
-from ddpg.gradient_stop import Manual
+from ddpg.gradient_stop import EditGradient
 from ddpg.training.evaluation import Evaluation
-from ddpg.training.telemetry import Telemetry, applied_gradients
+from ddpg.training.telemetry import Telemetry, applied_gradients, target_actor_gap
 
 CRITIC = "gradient_flow/critic_loss_to_"
 LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
@@ -28,6 +28,16 @@ def applied(updates=3, **options):
         for seed in range(updates):
             agent.update(make_batch(seed=seed))
     return applied_gradients(flow)
+
+
+def test_target_actor_gap_by_hand():
+    agent = make_agent()
+    for module, bias in ((agent.actor, 0.0), (agent.target_actor, 100.0)):
+        for parameter in module.parameters():
+            parameter.data.zero_()
+        module.output.bias.data.fill_(bias)
+    # The actor stays in the middle of the bounds, the target actor at the top: half the ranges 3 and 6.
+    assert target_actor_gap(agent, make_batch().observations).item() == pytest.approx((1.5 + 3) / 2)
 
 
 @pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
@@ -45,7 +55,7 @@ def test_without_a_stop_the_bootstrapping_actor_is_reached(bootstrap_actor):
     reached, other = ("target_actor", "actor") if bootstrap_actor == "target" else ("actor", "target_actor")
     assert norms[CRITIC + reached] > 0
     assert norms[CRITIC + other] == 0
-    halved = applied(updates=1, gradient_stop=Manual(scale=0.5), bootstrap_actor=bootstrap_actor)
+    halved = applied(updates=1, gradient_stop=EditGradient(scale=0.5), bootstrap_actor=bootstrap_actor)
     whole = applied(updates=1, gradient_stop="none", bootstrap_actor=bootstrap_actor)
     assert halved[CRITIC + reached] == pytest.approx(0.5 * whole[CRITIC + reached])
 
@@ -101,7 +111,7 @@ def test_a_run_is_a_row_of_hparams_and_shares_charts_with_the_others(tmp_path):
     [
         ({"gradient_stop": "none"}, "critic_loss_to_target_actor"),
         ({"gradient_stop": "none", "bootstrap_actor": "online"}, "critic_loss_to_actor"),
-        ({"gradient_stop": Manual(scale=0.5)}, "critic_loss_to_target_actor"),
+        ({"gradient_stop": EditGradient(scale=0.5)}, "critic_loss_to_target_actor"),
         ({"critic_freeze": "none"}, "actor_loss_to_critic"),
         ({"gradient_stop": "optimizer", "critic_freeze": "manual"}, None),
     ],
