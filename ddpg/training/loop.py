@@ -96,9 +96,7 @@ class Training:
         self.settings = settings
         torch.set_num_threads(settings.threads or choose_threads(settings))
         env = settings.env
-        self.evaluation_environment = make_environment(
-            env.id, env.kwargs, timeout=env.timeout, nonfinite=settings.nonfinite
-        )
+        self.evaluation_environment = make_environment(env.id, env.kwargs)
         self._try_to_repeat()
         self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
         self.failures: dict[int, Exception] = {}
@@ -263,8 +261,6 @@ class Training:
         def update() -> None:
             measurements.update(zip(self.runs, self._update([batches[run] for run in self.runs]), strict=True))
 
-        for run in self.runs:
-            run.remember()
         self._or_plainly(update)
         self._each(lambda run: run.check(measurements[run]))
 

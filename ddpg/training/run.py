@@ -4,7 +4,6 @@ import copy
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
-from tqdm import tqdm
 
 from ddpg.agent import DDPG
 from ddpg.base import optimizers
@@ -75,9 +73,7 @@ class Run:
         self.settings = settings
         self.folder = folder
         env = settings.env
-        vector = make_vector(
-            env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout, settings.nonfinite
-        )
+        vector = make_vector(env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
         self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
@@ -89,7 +85,6 @@ class Run:
         self.sample = self.buffer.sampler(settings.batch_size)
         self.generator = np.random.default_rng([settings.seed, 1])  # of the random actions before learning starts
         self._copy: DDPG | None = None
-        self._former: list[Tensor] = []
         self._log = TransitionLog(folder)
         self._first_needed: dict[int, int] = {}  # by the step of a checkpoint, the number of its oldest transition
         self._events = (0, "")
@@ -99,10 +94,6 @@ class Run:
         self.step = 0
         self.measured_step = 0
         """when an update was last measured"""
-        self.left_out = 0
-        """environment steps, for numbers that are not finite"""
-        self.undone = 0
-        """updates, likewise"""
         self.evaluation_due = False
         """whether one is to be done before the next step; a stop may have broken it off"""
         self.returns = np.zeros(env.num_envs)
@@ -129,16 +120,12 @@ class Run:
             FaultyEnvironmentError: if an environment does not do what it must.
         """
         transitions = self.collector.step(self._actions())
-        rows: Any = slice(None)
-        if transitions.left_out:
-            rows = ~np.isin(transitions.environments, list(transitions.left_out))
-            self._note_left_out(list(transitions.left_out.values()))
         self.buffer.add(
-            transitions.observations[rows],
-            transitions.actions[rows],
-            transitions.rewards[rows],
-            transitions.next_observations[rows],
-            transitions.terminations[rows],
+            transitions.observations,
+            transitions.actions,
+            transitions.rewards,
+            transitions.next_observations,
+            transitions.terminations,
         )
         count = len(transitions.rewards)
         self.step += count
@@ -154,14 +141,6 @@ class Run:
         space = self.agent.action_space
         actions = self.generator.uniform(space.low, space.high, (self.collector.num_envs, *space.shape))
         return actions.astype(space.dtype)
-
-    def _note_left_out(self, reasons: list[str]) -> None:
-        if self.left_out == 0:
-            self._note(f"nonfinite={self.settings.nonfinite}: a step is left out. {reasons[0]}")
-        self.left_out += len(reasons)
-
-    def _note(self, sentence: str) -> None:
-        tqdm.write(f"{sentence} Further ones are counted in {RESULT_NAME}.", file=sys.stderr)
 
     def _follow_episodes(self, transitions: Transitions) -> None:
         # Every environment has acted: those of `make_vector` reset within the step that ends an episode.
@@ -192,35 +171,11 @@ class Run:
         if audit:
             self.telemetry.audit(self.step, flow)
 
-    def remember(self) -> None:
-        """Keep what the next update changes, if a setting says that it may have to be undone."""
-        if self.settings.nonfinite == "stop":
-            return
-        tensors = state(self.agent)
-        if len(self._former) != len(tensors):  # an optimizer makes its state at its first update
-            self._former = [tensor.detach().clone() for tensor in tensors]
-        with torch.no_grad():
-            torch._foreach_copy_(self._former, tensors)
-
     def check(self, measurements: Mapping[str, Tensor]) -> None:
-        """Undo the update that returned these, or raise, if it went wrong.
-
-        Raises:
-            DivergedError: if a loss is not finite, and `nonfinite` says stop, or there is nothing to go back to.
-        """
+        """Raise `DivergedError` if a loss of the update that returned these is not finite."""
         losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor")}
-        undoing = self.settings.nonfinite != "stop"
-        if all(map(math.isfinite, losses.values())) and not (undoing and self._broken_weights()):
-            return
-        tensors = state(self.agent)
-        error = self._diverged(", ".join(f"{tag}={value}" for tag, value in losses.items()))
-        if not undoing or len(self._former) != len(tensors):
-            raise error
-        with torch.no_grad():
-            torch._foreach_copy_(tensors, self._former)
-        if self.undone == 0:
-            self._note(f"nonfinite={self.settings.nonfinite}: an update is undone. {error}")
-        self.undone += 1
+        if not all(map(math.isfinite, losses.values())):
+            raise self._diverged(", ".join(f"{tag}={value}" for tag, value in losses.items()))
 
     def _broken_weights(self) -> list[str]:
         """The parameters that are not finite."""
@@ -281,8 +236,6 @@ class Run:
                 "returns": self.returns,
                 "lengths": self.lengths,
                 "measured_step": self.measured_step,
-                "left_out": self.left_out,
-                "undone": self.undone,
                 "evaluation_due": self.evaluation_due,
                 "statistics": self.collector.statistics,
                 "events": [self.telemetry.events.size, self.telemetry.events.sha256],
@@ -317,7 +270,7 @@ class Run:
             self.buffer.load_state_dict(state["buffer"], self._log.read(oldest))
             self.collector.load_state_dict(state["collector"])
             self.generator.bit_generator.state = state["generator"]
-            for name in ("step", "measured_step", "left_out", "undone"):
+            for name in ("step", "measured_step"):
                 setattr(self, name, whole(name, state[name], least=0))
             self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
             self.evaluation_due = bool(state["evaluation_due"])
@@ -380,8 +333,6 @@ class Run:
             "weights_digest": self._weights_digest(),
             "settings": self.settings.model_dump(),
             "config_digest": self.settings.digest(),
-            "left_out": self.left_out,
-            "undone": self.undone,
             "versions": checkpoint.versions(),
         }
         path = self.folder / RESULT_NAME
