@@ -51,7 +51,8 @@ def _check_override(word: str, conf: Path) -> None:
         return
     require(not word.startswith("~"), f"{word}: every setting is needed; give it another value instead.")
     require(bool(equals), f"{word}: a setting is typed key=value, without spaces; seed=3 for instance.")
-    require(key in valid_keys(), f"{word}: there is no such setting; {choices(valid_keys(), key)}")
+    known = word.startswith("+") or key in valid_keys()  # a group of the user's own is added by +
+    require(known, f"{word}: there is no such setting; {choices(valid_keys(), key)}")
     if key in _GROUPS:
         require(not word.startswith("+"), f"{word}: type {word.lstrip('+')}, without +.")
         valid = choices([path.stem for path in (conf / key).glob("*.yaml")], given="")

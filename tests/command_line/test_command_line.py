@@ -99,7 +99,7 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
     ("arguments", "sentence"),
     [
         (["sed=3"], "sed=3: there is no such setting; did you mean seed?"),
-        (["+sed=3"], "+sed=3: there is no such setting; did you mean seed?"),
+        (["+sed=3"], "sed=3: there is no such setting; did you mean seed?"),
         (["gradient_stop=detatch"], "gradient_stop=detatch: no such option; did you mean detach?"),
         (["gradient_stp=detach"], "gradient_stp=detach: there is no such setting; did you mean gradient_stop?"),
         (

@@ -12,7 +12,6 @@ from ddpg import command_line
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
 EXTRA = [
-    "cloudpickle",
     "filelock",
     "hydra",
     "markdown",
