@@ -1,5 +1,6 @@
 """Draw docs/stops.svg: one critic update under each gradient stop, side by side."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,11 @@ def audited_update(stop: str) -> GradientFlow:
 
 def main() -> None:
     """Write the picture."""
+    parser = argparse.ArgumentParser(description="Draw one critic update under each gradient stop, side by side.")
+    picture = Path(__file__).parents[1] / "docs" / "stops.svg"
+    parser.add_argument("--output", type=Path, default=picture, help="the picture to write; docs/stops.svg by default")
+    path = parser.parse_args().output
     passes = {f"gradient_stop={stop}": audited_update(stop).backwards[0] for stop in GradientStop.options}
-    path = Path(__file__).parents[1] / "docs" / "stops.svg"
     save(side_by_side(passes, columns=3), path)
     print(f"wrote {path}")
 

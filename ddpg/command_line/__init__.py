@@ -1,4 +1,4 @@
-"""The programs by name: each is loaded when it is called, and what a plain installation lacks is said in a sentence."""
+"""The commands: each is loaded when it is called, and says in a sentence what a plain installation lacks."""
 
 import sys
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from importlib import import_module
 
 
 def train() -> None:
-    """`ddpg-train`, `scripts/train.py`, `python -m ddpg`."""
+    """`ddpg-train`, `scripts/train.py`, `python -m ddpg.command_line`."""
     _run("ddpg.command_line.main", "train")
 
 
 def evaluate() -> None:
     """`ddpg-evaluate`, `scripts/evaluate.py`."""
-    _run("ddpg.command_line.main", "evaluate_run")
+    _run("ddpg.command_line.evaluate_run", "main")
 
 
 def compare() -> None:
@@ -34,12 +34,16 @@ def survive() -> None:
 def _run(module: str, name: str) -> None:
     with plainly():
         main = getattr(import_module(module), name)
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
 
 
 @contextmanager
 def plainly() -> Iterator[None]:
-    """Around imports of what the extra `train` brings: without it the program ends with a sentence."""
+    """Exit with a sentence if an import within needs the extra `train` and it is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

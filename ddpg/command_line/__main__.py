@@ -1,4 +1,4 @@
-"""`python -m ddpg key=value …` trains, as `ddpg-train` does."""
+"""`python -m ddpg.command_line key=value …` trains, as `ddpg-train` does."""
 
 from ddpg.command_line import train
 

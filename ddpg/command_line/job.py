@@ -1,6 +1,11 @@
-"""One run of a sweep, in a process of its own: whatever ends it leaves the launcher and the other runs alone."""
+"""One run of a sweep, in a process of its own: whatever ends it leaves the sweep and the other runs alone.
+
+The process is the sweep's program started again, so that it has the environments that the program registers; an
+environment variable tells it which run to train.
+"""
 
 import json
+import multiprocessing
 import os
 import platform
 import signal
@@ -8,18 +13,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 
-from ddpg.base.errors import require
-from ddpg.environments import own_code
-from ddpg.environments.own_code import OwnCode
 from ddpg.training.loop import folders
 from ddpg.training.resume import finished
 from ddpg.training.run import RESULT_NAME
@@ -27,134 +27,88 @@ from ddpg.training.settings import Settings
 
 LOG_NAME = "train.log"
 FAILURE_NAME = "failure.txt"
-PROGRESS_NAME = "progress.txt"
 TIME_TO_SAVE = 20
 """seconds that a run has to finish its step and write a checkpoint when its sweep ends"""
-SWEEP_PID = "DDPG_SWEEP_PID"
-"""environment variable: the process of the sweep, where its runs are to end with it"""
+VARIABLE = "DDPG_JOB"
+_STARTS = " starts the run\n"
+_PLAIN = ["-P", "-m", "ddpg.command_line"]
 
 
-def train_apart(folder: Path, settings: Settings, directory: str, own: OwnCode) -> float:
-    """Train, unless that is done already; the mean return of the final evaluation, or NaN if there is none.
+def program() -> list[str]:
+    """Return Python's arguments that start this program again; those of `ddpg-train` if it was not started by them."""
+    arguments = sys.orig_argv[1:]
+    again = arguments[-len(sys.argv[1:]) :] == sys.argv[1:]  # not so in a notebook, or in pytest
+    return arguments if again else _PLAIN
+
+
+def train_apart(folder: Path, settings: Settings, program: Sequence[str], directory: str) -> float:
+    """Train, unless that is done already, and return the mean return of the final evaluation, NaN if there is none.
 
     What the run prints goes to `train.log` in its folder; why it failed, to `failure.txt`.
 
     Args:
-        folder: of the run.
-        settings: of the run.
-        directory: that the sweep was started in.
-        own: what the sweep's process had of the user's own.
+        folder: where the run goes.
+        settings: what to train.
+        program: what `program` returned in the sweep's process.
+        directory: working directory of the sweep.
     """
-    _go_with_the_sweep()  # whose jobs still wait in a queue when it is killed
     if not finished(folder, settings):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURE_NAME).unlink(missing_ok=True)
-        begun = (folder / LOG_NAME).stat().st_size if (folder / LOG_NAME).exists() else 0
-        if failure := _failure(_train(folder, settings, directory, own), folder / LOG_NAME, begun):
-            (folder / FAILURE_NAME).write_text(failure + "\n", encoding="utf-8")
+        status = _train(folder, settings, program, directory)
+        if not finished(folder, settings):
+            (folder / FAILURE_NAME).write_text(_reason(status, folder / LOG_NAME) + "\n", encoding="utf-8")
             return float("nan")
     results = [json.loads((path / RESULT_NAME).read_text()) for path in folders(folder, settings).values()]
     return float(np.mean([result["mean_return"] for result in results]))
 
 
-def rehearse(settings: Settings, own: OwnCode) -> None:
-    """Raise `InputError` if a process of its own could not find the environment, unless it is a module's."""
-    if ":" not in settings.env.id and settings.env.id in own.environments:
-        program = "from ddpg.environments.own_code import rehearse; rehearse()"
-        told = json.dumps(own.path) + "\n" + json.dumps([own.environments, settings.env.id, settings.env.kwargs])
-        done = subprocess.run(_python(program), input=told, capture_output=True, text=True, check=False)
-        require(done.returncode == 0, (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1])
-
-
-def _python(program: str) -> list[str]:
-    """A process without the working directory among its modules that first reads where to search them."""
-    return [sys.executable, "-P", "-c", own_code.START + program]
-
-
-def _train(folder: Path, settings: Settings, directory: str, own: OwnCode) -> int:
-    """The exit status of the process that trains."""
+def _train(folder: Path, settings: Settings, program: Sequence[str], directory: str) -> int:
+    """Train in a process of its own; return its exit status."""
+    launcher, sweep = os.getpid(), multiprocessing.parent_process()  # which a process of joblib's has
+    told = {
+        "folder": str(folder),
+        "settings": settings.model_dump(),
+        "parents": [launcher, *([sweep.pid] if sweep is not None else [])],
+    }
+    there = Path(directory).is_dir()  # a node of a cluster may lack it
+    more = {VARIABLE: json.dumps(told), "TQDM_DISABLE": "1", "PYTHONUTF8": "1"}
     with (folder / LOG_NAME).open("a", encoding="utf-8") as log:
-        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} on {platform.node()}, process {os.getpid()} starts the run\n")
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} on {platform.node()}, process {launcher}{_STARTS}")
         log.flush()
-        process = subprocess.Popen(
-            _python("from ddpg.command_line.main import train_job; train_job()"),
-            stdin=subprocess.PIPE,
+        with subprocess.Popen(
+            [sys.executable, *(program if there else _PLAIN)],
+            cwd=directory if there else None,
+            env=os.environ | more,
+            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=os.environ | {"TQDM_DISABLE": "1", "PYTHONUTF8": "1"},
-            # Ctrl-C reaches the sweep, which ends its jobs.
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-            text=True,
-        )
-    assert process.stdin is not None
-    try:
-        with suppress(BrokenPipeError):  # it has ended already; the log says why
-            told = [str(folder), settings.model_dump(), directory, own.environments]
-            process.stdin.write(json.dumps(own.path) + "\n" + json.dumps(told) + "\n")
-            process.stdin.flush()
-        while True:
-            try:
-                return process.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                _go_with_the_sweep()
-    finally:
-        with suppress(BrokenPipeError):
-            process.stdin.close()  # if it still runs, it saves what it has, and ends
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(TIME_TO_SAVE)
-        process.kill()
+        ) as process:
+            return process.wait()
 
 
-def _go_with_the_sweep() -> None:
-    """End this process, and its run with it, if it is one of a sweep's on this machine that has been killed."""
-    sweep = os.environ.get(SWEEP_PID)
-    if sweep is not None and not psutil.pid_exists(int(sweep)):
-        os._exit(1)
-
-
-def _failure(status: int, log: Path, begun: int) -> str:
-    """Why a process ended with this status, with a log from this byte on; nothing if it did well."""
-    if status == 0:
-        return ""
+def _reason(status: int, log: Path) -> str:
+    """Why a process ended with this status, without a result."""
     if status < 0:
         return f"killed by signal {-status} ({signal.strsignal(-status)})"
-    _, *said = log.read_bytes()[begun:].decode(errors="replace").strip().splitlines()
+    said = log.read_text(encoding="utf-8", errors="replace").rpartition(_STARTS)[2].strip().splitlines()
     seeds = [line for line in said if line.startswith("Seed ") and "mean return" not in line]
     return "; ".join(seeds or said[-1:]) or f"exit status {status}"
 
 
-def receive() -> tuple[Path, dict[str, Any], str, dict[str, str]]:
-    """What `train_apart` tells the process: folder, settings, the sweep's directory and environments of the user's own.
+def receive() -> tuple[Path, Settings]:
+    """Return folder and settings of the run that this process is to train.
 
-    From now on the process saves and ends when its parent does.
+    From now on the process saves and exits when the one that started it, or the sweep's, is gone.
     """
-    folder, *told = json.loads(sys.stdin.readline())
+    told = json.loads(os.environ.pop(VARIABLE))
 
-    def end_with_parent() -> None:
-        sys.stdin.read()  # until nobody holds the other end
+    def end_with_parents() -> None:
+        while all(map(psutil.pid_exists, told["parents"])):
+            time.sleep(0.5)
         signal.raise_signal(signal.SIGTERM)
         time.sleep(TIME_TO_SAVE)
         os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    return Path(folder), *told
-
-
-@contextmanager
-def progress(folder: Path, step: Callable[[], int]) -> Iterator[None]:
-    """Meanwhile write down the run's environment step, for the sweep to read."""
-    done = threading.Event()
-
-    def report() -> None:
-        while not done.wait(1):
-            (folder / PROGRESS_NAME).write_text(str(step()))
-
-    reporter = threading.Thread(target=report, daemon=True)
-    reporter.start()
-    try:
-        yield
-    finally:
-        done.set()
-        reporter.join()
-        (folder / PROGRESS_NAME).unlink(missing_ok=True)
+    threading.Thread(target=end_with_parents, daemon=True).start()
+    return Path(told["folder"]), Settings.check(told["settings"])

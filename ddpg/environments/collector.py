@@ -3,6 +3,7 @@
 import difflib
 import functools
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +94,8 @@ def find_environment(env_id: str) -> EnvSpec:
     )
     try:
         if module:
+            if os.getcwd() not in sys.path:  # at the end, where it shadows nothing
+                sys.path.append(os.getcwd())
             with contained():
                 importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's module may raise

@@ -98,17 +98,17 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["sed=3"], "sed: there is no such setting; did you mean seed?"),
+        (["sed=3"], "sed=3: there is no such setting; did you mean seed?"),
         (["+sed=3"], "sed=3: there is no such setting; did you mean seed?"),
         (["gradient_stop=detatch"], "gradient_stop=detatch: no such option; did you mean detach?"),
-        (["gradient_stp=detach"], "gradient_stp: there is no such setting; did you mean gradient_stop?"),
+        (["gradient_stp=detach"], "gradient_stp=detach: there is no such setting; did you mean gradient_stop?"),
         (
             ["gradient_stop.scale=2"],
-            "gradient_stop.scale: the chosen gradient_stop has no such setting; gradient_stop=m",
+            "gradient_stop.scale: the chosen gradient_stop has no such setting; add gradient_stop=m",
         ),
         (["agent.actor_lr=-1"], "agent.actor_lr=-1: must be greater than 0"),
         (["agent.optimizer_options={beta: 1}"], "agent.optimizer_options.beta: Adam has no such option"),
-        (["env.kwargs.g=1"], "env.kwargs.g: no entry of this name yet; +env.kwargs.g=… adds one"),
+        (["env.kwargs.g=1"], "To append to your config use +env.kwargs.g=1"),
         (["batch_size=500", "buffer_size=400"], "batch_size=500: larger"),
         (["buffer_size=1000000000000"], "buffer capacity 1000000000000 (buffer_size): needs"),
         (["env=pendulom"], "env=pendulom: no such option; did you mean pendulum?"),
@@ -122,7 +122,7 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
         (["seed=null"], "seed=null: must be a valid integer"),
         (["seeds=null"], "seeds=null: must be a valid integer"),
         (["seed=null", "seeds=2"], "seed=null: must be a valid integer"),
-        (["--config-name", "nope"], "--config-name nope: there is no such file"),
+        (["--config-name", "nope"], "Cannot find primary config 'nope'"),
         (["seed"], "seed: a setting is typed key=value"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
         (["-m", "seed=1,-2", *SMALL], "seed=-2: must be"),
@@ -205,14 +205,11 @@ def test_a_run_of_an_own_environment_is_resumed_by_either_name(command, own_modu
     assert checkpoint.load("run")["settings"]["env"]["id"] == env_id
 
 
-def test_other_ways_to_start_the_program(tmp_path):
-    for words, status, said in (
-        (["-m", "ddpg.command_line", "seed=-1"], 2, "seed=-1: must be"),
-        (["-m", "ddpg.command_line.main", "seed=1"], 1, "python -m ddpg trains"),
-    ):
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == status
-        assert said in done.stderr
+def test_the_package_can_be_run(tmp_path):
+    words = [sys.executable, "-m", "ddpg.command_line", "seed=-1"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "seed=-1: must be" in done.stderr
 
 
 def test_a_run_is_not_written_over(command, tmp_path):

@@ -12,7 +12,6 @@ from ddpg import command_line
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
 EXTRA = [
-    "cloudpickle",
     "filelock",
     "hydra",
     "markdown",
@@ -53,3 +52,15 @@ def test_the_library_needs_no_extra(tmp_path):
     subprocess.run(
         [sys.executable, "-c", absent + use], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "train.py"])
+def test_every_script_answers_help_at_80_columns_and_does_nothing_else(script, tmp_path):
+    picture = (ROOT / "docs" / "stops.svg").stat().st_mtime_ns
+    words = [sys.executable, str(ROOT / "scripts" / script), "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert not list(tmp_path.iterdir())
+    assert (ROOT / "docs" / "stops.svg").stat().st_mtime_ns == picture

@@ -12,13 +12,12 @@ import pytest
 from small_runs import small
 
 from ddpg.command_line import job
-from ddpg.environments.own_code import OwnCode
 from ddpg.saving import checkpoint
 from ddpg.training.settings import Settings
 
 
 def train_apart(folder, settings) -> float:
-    return job.train_apart(folder, settings, os.getcwd(), OwnCode.here())
+    return job.train_apart(folder, settings, job.program(), os.getcwd())
 
 
 def test_a_run_is_trained_once_and_its_log_says_where(tmp_path):
@@ -28,7 +27,6 @@ def test_a_run_is_trained_once_and_its_log_says_where(tmp_path):
     assert f"process {os.getpid()} starts the run" in log
     assert "mean return" in log
     assert "█" not in log  # no bar in a file
-    assert not (tmp_path / "run" / "progress.txt").exists()
     written = (tmp_path / "run" / "result.json").stat().st_mtime_ns
     assert train_apart(tmp_path / "run", small()) == mean
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
@@ -78,21 +76,21 @@ def test_a_run_whose_process_is_killed_says_so(tmp_path):
 def test_a_run_ends_with_its_launcher_and_with_its_sweep(tmp_path, killed):
     sweep = subprocess.Popen(["sleep", "600"])
     program = (
-        "import json, sys, pathlib; from ddpg.command_line import job; from ddpg.training.settings import Settings;"
-        "own = job.OwnCode.here();"
-        "job.train_apart(pathlib.Path(sys.argv[1]), Settings.check(json.loads(sys.argv[2])), '.', own)"
+        "import json, multiprocessing, sys, pathlib, types; from ddpg.command_line import job;"
+        "from ddpg.training.settings import Settings;"
+        "multiprocessing.parent_process = lambda: types.SimpleNamespace(pid=int(sys.argv[3]));"
+        "job.train_apart(pathlib.Path(sys.argv[1]), Settings.check(json.loads(sys.argv[2])), job._PLAIN, '.')"
     )
     launcher = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path), long_run().model_dump_json()],
-        env=os.environ | {job.SWEEP_PID: str(sweep.pid)},
+        [sys.executable, "-c", program, str(tmp_path), long_run().model_dump_json(), str(sweep.pid)]
     )
     try:
-        until(lambda: (tmp_path / "progress.txt").exists())
+        until(lambda: list(tmp_path.glob("events.*")))
         for process in [sweep] if killed == "sweep" else [launcher]:
             process.kill()
             process.wait()
         until(lambda: not processes_of(tmp_path), seconds=20)
-        assert launcher.wait(timeout=20) != 0
+        launcher.wait(timeout=20)
         assert checkpoint.steps(tmp_path)
         assert "Stopped at step" in (tmp_path / "train.log").read_text()
     finally:
@@ -100,3 +98,23 @@ def test_a_run_ends_with_its_launcher_and_with_its_sweep(tmp_path, killed):
         launcher.kill()
         sweep.wait()
         launcher.wait()
+
+
+def test_a_program_is_started_again_only_if_its_arguments_are_those_it_was_started_with(monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "my_train.py", "-m", "seed=0,1"])
+    monkeypatch.setattr(sys, "argv", ["my_train.py", "-m", "seed=0,1"])
+    assert job.program() == ["-X", "dev", "my_train.py", "-m", "seed=0,1"]
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "seed=0,1,2"])
+    assert job.program() == ["-P", "-m", "ddpg.command_line"]
+
+
+@pytest.mark.parametrize("way", ["PYTHONPATH", "directory"])
+def test_a_job_finds_the_module_where_its_sweep_does(own_module, tmp_path, monkeypatch, way):
+    name, env_id = own_module("beside")
+    del sys.modules[name]
+    settings = small(env__id=f"{name}:{env_id}", env__kwargs={}, total_steps=60)
+    if way == "PYTHONPATH":
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "beside"), prepend=os.pathsep)
+    directory = {"PYTHONPATH": "/", "directory": str(tmp_path / "beside")}[way]
+    mean = job.train_apart(tmp_path / "run", settings, job.program(), directory)
+    assert math.isfinite(mean), (tmp_path / "run" / "failure.txt").read_text()

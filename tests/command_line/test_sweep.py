@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from commands import SCRIPTS, SMALL, runs
-from omegaconf import OmegaConf
+from conftest import ENVIRONMENT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ddpg.command_line import job, sweep
+from ddpg.command_line import job
 
 BASIC = "hydra/launcher=basic"  # where many cores are beside the point
 
@@ -44,23 +44,6 @@ def test_a_mistake_in_a_sweep_is_a_sentence_and_nothing_is_made(command, tmp_pat
     assert sentence in err
     assert "Traceback" not in err
     assert not runs(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("launcher", "jobs", "threads"),
-    [
-        ({"n_jobs": -1}, 8, 1),
-        ({"n_jobs": -1}, 3, 1),
-        ({"n_jobs": -1}, 2, 2),
-        ({"n_jobs": -3}, 8, 2),
-        ({"n_jobs": 1}, 8, 4),
-        ({"array_parallelism": 256}, 100, 1),
-        ({}, 8, 4),  # one after the other
-    ],
-)
-def test_the_jobs_of_a_sweep_share_the_cores(monkeypatch, launcher, jobs, threads):
-    monkeypatch.setattr("ddpg.command_line.sweep._CORES", 4)
-    assert sweep._threads_each(OmegaConf.create(launcher), jobs) == threads
 
 
 def test_what_they_show_is_a_command_that_there_is(command, tmp_path, monkeypatch):
@@ -142,3 +125,42 @@ def test_with_submitit_the_same_runs_are_made(tmp_path):
     done = subprocess.run(train(*launcher, "seed=0"), capture_output=True, text=True, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stderr
     assert len(runs_of(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("entry_point", ["Own", "lambda: (lock, Own())[1]"], ids=["class", "what cannot be pickled"])
+def test_a_sweep_trains_an_environment_that_its_script_has_registered(tmp_path, entry_point):
+    (tmp_path / "my_train.py").write_text(
+        f"{ENVIRONMENT}\nimport threading\nlock = threading.Lock()\n"
+        f"gymnasium.register('Own-v0', entry_point={entry_point}, max_episode_steps=20)\n"
+        "if __name__ == '__main__':\n"
+        "    from ddpg.command_line import train\n    train()\n    print('once')\n"
+    )
+    words = [sys.executable, "my_train.py", "-m", BASIC, *SMALL[:-1], "env.id=Own-v0", "seed=0"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "once"
+    (folder,) = runs(tmp_path)
+    assert json.loads((folder / "result.json").read_text())["settings"]["env"]["id"] == "Own-v0"
+    assert "once" not in (folder / "train.log").read_text()
+
+
+@pytest.mark.long
+def test_a_script_that_registers_in_itself(tmp_path):
+    """One run, several seeds, a sweep through worker processes, resumed and evaluated, as a person would."""
+    (tmp_path / "my_train.py").write_text(
+        f"{ENVIRONMENT}\ngymnasium.register('Own-v0', entry_point=Own, max_episode_steps=20)\n"
+        "if __name__ == '__main__':\n    from ddpg.command_line.main import train\n    train()\n"
+    )
+    small = [*SMALL[:-1], "env.id=Own-v0"]
+    script = [sys.executable, "my_train.py"]
+    evaluate = [sys.executable, "-c", "from ddpg.command_line import evaluate; evaluate()"]
+    for words in (
+        [*script, *small, "hydra.run.dir=one"],
+        [*script, *small, "hydra.run.dir=two", "seeds=2"],
+        [*script, "-m", *small, "seed=0,1"],
+        [*script, "resume=one", "total_steps=140"],
+        [*evaluate, "one", "--episodes", "1", "--env", "my_train:Own-v0"],
+    ):
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert len(runs(tmp_path)) == 2

@@ -20,7 +20,7 @@ from own_environments import Walk
 
 from ddpg import InputError, ReplayBuffer
 from ddpg.base.errors import FaultyEnvironmentError, Note
-from ddpg.environments.collector import Collector, _pass_on, make_environment, make_vector
+from ddpg.environments.collector import Collector, _pass_on, find_environment, make_environment, make_vector
 from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
 
 OBSERVATIONS = Box(-np.inf, np.inf, (4,))
@@ -334,3 +334,15 @@ def test_the_example_of_the_page_on_own_environments_can_be_trained_in(monkeypat
     for step in range(1, 51):
         seen = collector.step(np.ones((2, 1), np.float32))
         assert seen.truncations.tolist() == [step == 50] * 2
+
+
+def test_a_module_is_looked_for_in_the_working_directory_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = list(sys.path)
+    find_environment("Pendulum-v1")
+    assert sys.path == before
+    (tmp_path / "lies_here.py").write_text("")
+    for _ in range(2):
+        find_environment("lies_here:Pendulum-v1")
+        assert sys.path == [*before, str(tmp_path)]
