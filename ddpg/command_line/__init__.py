@@ -21,11 +21,6 @@ def compare() -> None:
     _run("ddpg.comparison.command", "main")
 
 
-def benchmark() -> None:
-    """`scripts/benchmark.py`."""
-    _run("ddpg.benchmark.main", "main")
-
-
 def survive() -> None:
     """`scripts/survive.py`."""
     _run("ddpg.survival.command", "main")

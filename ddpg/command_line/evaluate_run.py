@@ -52,7 +52,7 @@ def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
     except InputError as error:
         error.args = (str(error).replace("env.id=", "--env "),)
         raise
-    environment = make_environment(spec, env.kwargs, "human" if arguments.render else None, env.timeout)
+    environment = make_environment(spec, env.kwargs, "human" if arguments.render else None)
     try:
         environment.freeze(content["training"]["statistics"])
         bar = fleeting(range(episodes), "evaluation", " episodes")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 import shlex
 import sys
 import tempfile
@@ -9,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from ddpg.base.progress import fleeting
-from ddpg.benchmark.report import machine
 from ddpg.comparison.page import Picture, Prose, Section, Table, show, write
 from ddpg.survival import bad_environments, faults
 from ddpg.survival.bad_environments import GALLERY, DoesNotRepeat, RemembersEpisodes, env_id
@@ -43,8 +45,7 @@ def main() -> None:
     show(section)
     if options.output is not None:
         command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
-        found = machine()
-        on = f"{found['processor']}, {found['cores']} cores, Python {found['python']}, PyTorch {found['torch']}"
+        on = f"{os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}"
         made_by = Section("How this page was made", [Prose(f"`{command}`, on {on}")])
         try:
             paths = write(options.part, f"Survival: {options.part}", [section, made_by], options.output)

@@ -20,9 +20,8 @@ import numpy as np
 
 from ddpg.base.errors import InputError, Note
 from ddpg.base.progress import fleeting
-from ddpg.benchmark.subjects import run_settings
 from ddpg.saving import agent_state, checkpoint
-from ddpg.survival.runs import digest
+from ddpg.survival.runs import digest, run_settings
 from ddpg.training.loop import Training
 from ddpg.training.resume import contents
 from ddpg.training.run import Run

@@ -10,14 +10,25 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
 
+from ddpg.command_line.main import CONF
 from ddpg.saving import checkpoint, events
 from ddpg.saving.transition_log import Part, TransitionLog
 from ddpg.training.run import RESULT_NAME
+from ddpg.training.settings import Settings
 
 _QUIETLY = "ignore:resource_tracker"
+
+
+def run_settings(*overrides: str) -> Settings:
+    """Return the default settings, with overrides as on the command line."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        values: Any = OmegaConf.to_container(compose("train", list(overrides)))
+    return Settings.check({key: value for key, value in values.items() if key in Settings.model_fields})
 
 
 def start(arguments: Sequence[str], folder: Path) -> BaseProcess:

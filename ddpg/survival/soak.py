@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from ddpg.benchmark.subjects import run_settings
+from ddpg.survival.runs import run_settings
 from ddpg.training.loop import Training
 
 OVERRIDES = (

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ddpg.benchmark.turns import Spread, ratios, take_turns, timed
 from ddpg.gradient_stop import EditGradient, GradientStop
 from ddpg.tour.actor_critic import STOPS, critic_update
 from ddpg.tour.architectures import Network, made
 from ddpg.tour.autograd import gradient_norm, message, nodes, tracks
 from ddpg.tour.trial import Trial, trial
+from ddpg.tour.turns import Spread, ratios, take_turns, timed
 from ddpg.tour.ways import TUTORIAL
 
 HOLDS = "holds"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ddpg.benchmark.turns import Spread, ratios, take_turns, timed
 from ddpg.gradient_stop import GradientStop
 from ddpg.tour.architectures import Network, made
 from ddpg.tour.trial import step
+from ddpg.tour.turns import Spread, ratios, take_turns, timed
 from ddpg.tour.ways import BEYOND, TUTORIAL
 
 

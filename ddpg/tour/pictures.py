@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from ddpg.benchmark.turns import Spread
 from ddpg.gradient_flow import picture
 from ddpg.gradient_flow.records import Backward
+from ddpg.tour.turns import Spread
 
 _COLORS = colormaps["tab20"]
 

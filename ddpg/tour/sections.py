@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ddpg.benchmark.turns import Spread
 from ddpg.comparison.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.gradient_flow.records import Backward
 from ddpg.tour.actor_critic import FREEZES, STOPS, Update, actor_update, critic_update
@@ -17,6 +16,7 @@ from ddpg.tour.mistakes import MISTAKES
 from ddpg.tour.pictures import curves, heat_maps, side_by_side
 from ddpg.tour.traps import TRAPS
 from ddpg.tour.trial import Trial, trial
+from ddpg.tour.turns import Spread
 from ddpg.tour.ways import TUTORIAL, Way, idiom
 
 VERSION = ".".join(torch.__version__.split(".")[:2])

@@ -1,10 +1,8 @@
 """Bytes that autograd keeps, and gradients in vain, against what can be computed by hand."""
 
-import pytest
 from conftest import make_agent, make_batch
 
-from ddpg.benchmark.strategies import agreement, bytes_in_vain, kept_bytes
-from ddpg.benchmark.turns import Spread
+from strategies import bytes_in_vain, kept_bytes
 
 
 def size(module):
@@ -33,17 +31,3 @@ def test_autograd_keeps_more_where_the_graph_is_recorded_through_the_actor():
     assert kept["none"] >= kept["no_grad"] + 2 * 16 * 16 * 4
     twice = kept_bytes(make_agent(), make_batch(rows=32))
     assert twice > 1.8 * kept["no_grad"]  # the batch's, and no parameters
-
-
-@pytest.mark.parametrize(
-    ("longer", "more_in_vain", "answer"),
-    [
-        (Spread(1.2, 1.1, 1.3), 8, "yes"),
-        (Spread(1.2, 1.1, 1.3), 0, "no"),
-        (Spread(1.0, 0.9, 1.1), 0, "yes"),
-        (Spread(1.0, 0.9, 1.1), 8, "unclear"),
-        (Spread(0.8, 0.7, 0.9), 8, "no"),
-    ],
-)
-def test_agreement_of_time_and_waste(longer, more_in_vain, answer):
-    assert agreement(longer, more_in_vain) == answer

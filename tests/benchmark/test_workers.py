@@ -1,11 +1,12 @@
 """An object in a process of its own."""
 
 import os
+from contextlib import closing
 
 import pytest
 
 from ddpg.base.errors import InputError
-from ddpg.benchmark.workers import Worker
+from workers import Worker
 
 
 class Counter:
@@ -26,9 +27,9 @@ class Counter:
 
 
 def test_the_object_lives_in_the_other_process_and_its_memory_is_seen():
-    with Worker("counter", Counter, 3) as worker:
-        assert worker.call("add", 4).value[0] == 7
-        count, process = worker.call("add", 1).value
+    with closing(Worker("counter", Counter, 3)) as worker:
+        assert worker.call("add", 4)[0] == 7
+        count, process = worker.call("add", 1)
         assert count == 8
         assert process != os.getpid()
         assert worker.turn(10, "add", 1)() > 0

@@ -21,14 +21,12 @@ EXTRA = [
     "tensorboard",
     "yaml",
 ]
-ARGUMENTS = {"benchmark.py": ["update"]}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_without_the_extra_a_script_ends_with_a_sentence(script):
     absent = f"import sys, runpy; sys.modules.update(dict.fromkeys({EXTRA})); "
-    arguments, path = [script, *ARGUMENTS.get(script, [])], str(ROOT / "scripts" / script)
-    run = f"{absent}sys.argv[:] = {arguments}; runpy.run_path({path!r}, run_name='__main__')"
+    run = f"{absent}sys.argv[:] = {[script]}; runpy.run_path({str(ROOT / 'scripts' / script)!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.startswith("This needs ") and "'ddpg[train]'" in done.stderr

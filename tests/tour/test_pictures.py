@@ -1,8 +1,8 @@
 import numpy as np
 
-from ddpg.benchmark.turns import Spread
 from ddpg.tour.pictures import curves, heat_maps, side_by_side
 from ddpg.tour.sections import _trials
+from ddpg.tour.turns import Spread
 
 
 def test_graphs_stand_side_by_side_under_their_names():

@@ -1,18 +1,20 @@
-"""Contestants in turn, and what their figures come to over the rounds."""
+"""Time contestants in turn, since on a noisy machine only ratios within a round mean something."""
 
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
-from ddpg.base.progress import Bar
+import torch
+
+from ddpg.base.progress import fleeting
 
 Turn = Callable[[], float]
-"""Works once and answers the seconds of one unit of the work."""
+"""Works once and returns the seconds that one unit of the work took."""
 
 
 class Spread(NamedTuple):
-    """A figure over the rounds."""
+    """Median and range of a figure over the rounds."""
 
     median: float
     least: float
@@ -20,7 +22,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
-        """Median and range of the values."""
+        """Return median and range of the values."""
         ordered = sorted(values)
         return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
@@ -29,48 +31,37 @@ class Spread(NamedTuple):
 
 
 def take_turns(contestants: Mapping[str, Turn], rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
-    """Seconds of each contestant, one entry a round; a round before the first warms up."""
+    """Return the seconds of each contestant, one entry a round; a round before the first warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    parts = {"turns": "{n_fmt}/{total_fmt} turns", "left": "{remaining} left"}
-    with Bar("", parts, total=(rounds + warm_up) * len(contestants), leave=False) as bar:
-        for index in range(rounds + warm_up):
-            for name, turn in contestants.items():
-                bar.set_description_str(name)
-                taken = turn()
-                if index >= warm_up:
-                    seconds[name].append(taken)
-                bar.update()
-    return seconds
+    for name, turn in fleeting(list(contestants.items()) * (rounds + warm_up), "measuring", " turns"):
+        seconds[name].append(turn())
+    return {name: times[warm_up:] for name, times in seconds.items()}
 
 
 def ratios(seconds: Mapping[str, list[float]], one: str, other: str) -> Spread:
-    """The time of one contestant, divided by that of the other in the same round."""
+    """Return the time of one contestant divided by that of the other in the same round."""
     return Spread.of(own / each for own, each in zip(seconds[one], seconds[other], strict=True))
 
 
 def timed(
     run: Callable[..., Any], *arguments: Any, repetitions: int = 1, device: str = "cpu", threads: int | None = None
 ) -> Turn:
-    """A turn of some calls, with so many threads of PyTorch; its figure is one call's."""
+    """Return a turn of `repetitions` calls, timed by the call, with so many threads of PyTorch."""
 
     def turn() -> float:
-        import torch  # here, since a process that only starts others needs none
-
         if threads is not None:
             torch.set_num_threads(threads)
-        _finish(device)
+        synchronize(device)
         started = time.perf_counter()
         for _ in range(repetitions):
             run(*arguments)
-        _finish(device)
+        synchronize(device)
         return (time.perf_counter() - started) / repetitions
 
     return turn
 
 
-def _finish(device: str) -> None:
-    """Wait for what the device has been given to do; the CPU is done when a call returns."""
+def synchronize(device: str) -> None:
+    """Wait for all work on the device; on the CPU it is done when a call returns."""
     if device != "cpu":
-        import torch
-
         torch.accelerator.synchronize(device)

@@ -1,0 +1,96 @@
+"""Environment steps a second of whole training: acting, storing, sampling, and one update a step."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from ddpg.tour.turns import take_turns
+from ddpg.training.loop import Training, suitable_threads
+from ddpg.training.settings import Settings
+from peers import LEARNING_STARTS, StableBaselines, Tianshou, available
+from table import Table, speeds
+from workers import Makers, started
+
+CONF = Path(__file__).parents[2] / "conf"
+STEPS = 400  # of a turn: two points of this project's learning curves
+NEVER = 10**12
+
+
+def measure(env: str, hidden: int, batch: int, rounds: int) -> Table:
+    """Compare steps a second and peak memory with those of other libraries."""
+    makers, notes = available(_peers(env, hidden, batch))
+    eager, compiled = (overrides(env, hidden, batch, compiled) for compiled in (False, True))
+    makers["ddpg, eager"] = (EndlessTraining, *eager)
+    makers["ddpg, compiled"] = (EndlessTraining, *compiled)
+    makers["ddpg, compiled, no curves"] = (EndlessTraining, *compiled, f"log_interval={NEVER}")
+    with started(makers) as workers:
+        turns = {name: worker.turn(STEPS, "advance", STEPS) for name, worker in workers.items()}
+        seconds = take_turns(turns, rounds)
+    return Table(
+        f"{env}, networks {hidden}/{hidden}, batch {batch}, {rounds} rounds of {STEPS} steps, each contestant in a "
+        "process of its own.",
+        ("steps/s", "times as fast", "peak MiB"),
+        speeds(seconds, {name: worker.memory for name, worker in workers.items()}),
+        [
+            "tianshou and ddpg take as many threads as ddpg chooses for the sizes. The peers write no curves; ddpg "
+            "writes its default ones, except in the last row.",
+            *notes,
+        ],
+    )
+
+
+def overrides(env: str, hidden: int, batch: int, compiled: bool) -> list[str]:
+    """Return the settings, as on the command line, of a run that trains and logs and does little else."""
+    return [
+        f"env.id={env}",
+        f"agent.hidden_sizes=[{hidden},{hidden}]",
+        f"batch_size={batch}",
+        f"compile={str(compiled).lower()}",
+        f"learning_starts={LEARNING_STARTS}",
+        "evaluation.episodes=1",
+        f"evaluation.interval={NEVER}",
+        f"checkpoint.interval={NEVER}",
+    ]
+
+
+def _peers(env: str, hidden: int, batch: int) -> dict[str, Makers]:
+    sizes = env, hidden, batch
+    return {
+        "stable_baselines3": {
+            f"stable-baselines3, threads={threads}": (StableBaselines, *sizes, "stable_baselines3", threads)
+            for threads in (1, torch.get_num_threads())
+        },
+        "sbx": {"SBX (JAX)": (StableBaselines, *sizes, "sbx", 1)},
+        "tianshou": {"tianshou": (Tianshou, *sizes, suitable_threads([hidden, hidden], batch))},
+    }
+
+
+class EndlessTraining:
+    """A training that neither ends, evaluates nor saves, but logs; its first updates are done.
+
+    Args:
+        overrides: settings as on the command line.
+    """
+
+    def __init__(self, *overrides: str) -> None:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            values: Any = OmegaConf.to_container(compose("train", [*overrides, f"total_steps={NEVER}"]))
+        settings = Settings.check({key: value for key, value in values.items() if key in Settings.model_fields})
+        self._stack = ExitStack()
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
+        self.training = Training(settings, Path(folder))
+        self._stack.callback(self.training.close)
+        for run in self.training.runs:
+            self._stack.enter_context(run.open(shown=False))
+        while self.training.updates < 2:  # the second one compiles
+            self.advance(1)
+
+    def advance(self, steps: int) -> None:
+        """Train for `steps` environment steps."""
+        for _ in range(steps):
+            self.training.advance()
