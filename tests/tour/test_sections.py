@@ -1,8 +1,8 @@
 import pytest
 
 from ddpg.benchmark.turns import Spread
-from ddpg.comparison.page import MEASURED, Table
 from ddpg.tour import sections
+from ddpg.tour.page import MEASURED, Table
 
 
 @pytest.fixture
