@@ -43,8 +43,8 @@ class Comparison:
 
     Attributes:
         keys: the one or two keys compared by.
-        lines, panels, sections: values of the first key, of the second, and of the rest, in the order shown.
         places: runs by place, in the order shown.
+        lines, sections: the places' lines and sections, in the order shown.
         dependent: further keys that differ, whose values follow from the place.
 
     Raises:
@@ -68,11 +68,11 @@ class Comparison:
         for key in by:
             require(key in values, f"--by {key}: no run has such a setting; {choices(values, key)}")
 
-        def rank(key: str) -> tuple[int, bool]:
+        def precedence(key: str) -> tuple[int, bool]:
             # Names before numbers: an optimizer that has a learning rate of its own does not follow from that rate.
             return FIRST.index(key) if key in FIRST else len(FIRST), all(map(_is_number, values[key]))
 
-        differing = sorted((key for key in values if len(values[key]) > 1), key=rank)
+        differing = sorted((key for key in values if len(values[key]) > 1), key=precedence)
         self.keys = [*by] or self._independent(differing)[:2] or [FIRST[0]]
         others = [key for key in differing if key not in self.keys]
         section_keys = [key for key in self._independent([*self.keys, *others]) if key in others]
@@ -83,13 +83,13 @@ class Comparison:
             line, panel = [*map(run.settings.get, self.keys), None][:2]
             section = tuple((key, run.settings.get(key)) for key in section_keys)
             places.setdefault(Place(line, panel, section), {})[run.seed] = run
-        self.lines = _ordered((place.line for place in places), self.keys[0])
-        self.panels = _ordered((place.panel for place in places), self.keys[-1])
-        self.sections = sorted(
-            {place.section for place in places}, key=lambda pairs: [_rank(each) for _, each in pairs]
-        )
-        ordered = (Place(line, panel, part) for part in self.sections for panel in self.panels for line in self.lines)
-        self.places: dict[Place, Runs] = {place: places[place] for place in ordered if place in places}
+
+        def rank(place: Place) -> list[tuple[int, bool, float, str]]:
+            return [_rank(*pair) for pair in (*place.section, (self.keys[-1], place.panel), (self.keys[0], place.line))]
+
+        self.places: dict[Place, Runs] = {place: places[place] for place in sorted(places, key=rank)}
+        self.sections = list(dict.fromkeys(place.section for place in self.places))
+        self.lines = list(dict.fromkeys(place.line for place in self.places))
 
         lines = {shown(line): line for line in self.lines}
         wrong = f"--baseline {baseline}: no run has {self.keys[0]}={baseline}; {choices(lines, baseline)}"
@@ -108,9 +108,13 @@ class Comparison:
                 independent.append(key)
         return independent
 
-    def panel(self, section: Section, panel: Value) -> dict[Value, Runs]:
-        """Return the runs of one panel by line."""
-        return {place.line: runs for place, runs in self.places.items() if place[1:] == (panel, section)}
+    def panels(self, section: Section) -> dict[Value, dict[Value, Runs]]:
+        """Return a section's runs by panel and line."""
+        panels: dict[Value, dict[Value, Runs]] = {}
+        for place, runs in self.places.items():
+            if place.section == section:
+                panels.setdefault(place.panel, {})[place.line] = runs
+        return panels
 
     def baseline_of(self, place: Place) -> Runs:
         """Return the baseline's runs with the other settings of a place; empty if there are none."""
@@ -118,9 +122,8 @@ class Comparison:
 
     def same_weights(self, place: Place) -> list[int]:
         """Return the seeds that end in the same weights as under the baseline, bit for bit."""
-        return [
-            seed for seed, _ in sorted(weights(self.places[place]).items() & weights(self.baseline_of(place)).items())
-        ]
+        same = weights(self.places[place]).items() & weights(self.baseline_of(place)).items()
+        return sorted(seed for seed, _ in same)
 
     def differing(self, section: Section) -> list[Place]:
         """Return the section's places of which some seed ends in other weights than under the baseline."""
@@ -151,16 +154,13 @@ def label(settings: Iterable[tuple[str, Value]]) -> str:
     return ", ".join(f"{key}={shown(value)}" for key, value in settings)
 
 
-def _ordered(values: Iterable[Value], key: str) -> list[Value]:
-    """Return the distinct values: options in the project's order, numbers by size, the rest by name."""
-    options = _OPTIONS.get(key, [])
-    return sorted(set(values), key=lambda value: (options.index(value) if value in options else -1, _rank(value)))
-
-
 def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _rank(value: Value) -> tuple[bool, float, str]:
+def _rank(key: str, value: Value) -> tuple[int, bool, float, str]:
+    """Sort options in the project's order, numbers by size, and the rest by name."""
+    options = _OPTIONS.get(key, [])
     number = _is_number(value)
-    return (not number, float(value) if number else 0.0, str(value))  # type: ignore[arg-type]
+    place = options.index(value) if value in options else -1
+    return place, not number, float(value) if number else 0.0, str(value)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ MEASURES = {
     GAP: "mean |μ'(s) − μ(s)| between target actor and actor, averaged over the run",
     LEAK: "norm of the gradient that a loss applies to a network that it is not to train, averaged over the run",
 }
+DIFFERENCES = (RETURN, LEARNING, BIAS, GAP)
 _FLOW = "gradient_flow/{}".format
 CURVES = {
     LEARNING: ["eval/mean_return"],

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ddpg.comparison.comparison import Comparison, Runs, Section, label, shown, weights
-from ddpg.comparison.measures import CURVES, LEAK, MEASURES, curve, difference
+from ddpg.comparison.measures import CURVES, DIFFERENCES, curve, difference
 from ddpg.comparison.statistics import estimate
 
 WIDTH = 8.5  # inches; at the 850 pixels that GitHub shows, 10 points are 14 pixels
@@ -14,7 +14,7 @@ WIDTH = 8.5  # inches; at the 850 pixels that GitHub shows, 10 points are 14 pix
 
 def curves(comparison: Comparison, section: Section) -> Figure:
     """Draw a row for each measure and a column for each panel; lines with the same weights are drawn as one."""
-    panels = {panel: lines for panel in comparison.panels if (lines := comparison.panel(section, panel))}
+    panels = comparison.panels(section)
     runs = [run for lines in panels.values() for of_line in lines.values() for run in of_line.values()]
     drawn = [measure for measure in CURVES if any(curve(run, measure).values.any() for run in runs)]
     figure = Figure((max(WIDTH, 3 * len(panels)), 2 * len(drawn) + 1), layout="constrained")
@@ -52,11 +52,10 @@ def common(runs: Runs, measure: str) -> tuple[np.ndarray, np.ndarray]:
 def differences(comparison: Comparison, section: Section) -> Figure:
     """Draw a panel for each measure, with a dot and its interval for each place that differs from the baseline."""
     places = comparison.differing(section)
-    measures = [measure for measure in MEASURES if measure != LEAK]
-    figure = Figure((WIDTH, (0.3 * len(places) + 0.8) * len(measures) + 0.4), layout="constrained")
-    compared = ", ".join(comparison.keys)
-    figure.suptitle(f"{compared}: difference from {shown(comparison.baseline)}, paired by seed")
-    for ax, measure in zip(figure.subplots(len(measures), 1), measures, strict=True):
+    figure = Figure((WIDTH, (0.3 * len(places) + 0.8) * len(DIFFERENCES) + 0.4), layout="constrained")
+    keys, baseline = ", ".join(comparison.keys), shown(comparison.baseline)
+    figure.suptitle(f"{keys}: difference from {baseline}, paired by seed")
+    for ax, measure in zip(figure.subplots(len(DIFFERENCES), 1), DIFFERENCES, strict=True):
         for height, place in enumerate(places):
             found = difference(comparison.places[place], comparison.baseline_of(place), measure)
             color = "tab:red" if found.beyond_zero else "tab:gray"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ddpg.comparison import pictures
 from ddpg.comparison.comparison import Comparison, Section, label, shown
-from ddpg.comparison.measures import LEAK, MEASURES, average, difference
+from ddpg.comparison.measures import DIFFERENCES, MEASURES, average, difference
 from ddpg.comparison.reading import harmless
 from ddpg.comparison.statistics import FEWEST, Estimate
 
@@ -73,12 +73,11 @@ def _section(comparison: Comparison, section: Section) -> Iterator[str]:
     yield _table([keys, f"same weights as {baseline}", *MEASURES, "seconds, median"], rows)
     if places := comparison.differing(section):
         yield f"![Differences from {baseline}, paired by seed]({_file('differences', comparison, section)})"
-        measures = [measure for measure in MEASURES if measure != LEAK]
         rows = []
         for place in places:
-            found = [difference(comparison.places[place], comparison.baseline_of(place), each) for each in measures]
+            found = [difference(comparison.places[place], comparison.baseline_of(place), each) for each in DIFFERENCES]
             rows.append([place.name(), *(f"**{interval(e)}**" if e.beyond_zero else interval(e) for e in found)])
-        yield _table([f"difference from {baseline}, paired by seed", *measures], rows)
+        yield _table([f"difference from {baseline}, paired by seed", *DIFFERENCES], rows)
 
 
 def _unequal(comparison: Comparison) -> Iterator[str]:

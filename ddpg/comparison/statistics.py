@@ -14,8 +14,8 @@ from scipy.stats import bootstrap, trim_mean
 
 RESAMPLES = 5000
 FEWEST = 5
-"""Seeds for a verdict: where there is no difference, intervals of five seeds miss 0 in about one of ten cases, of
-three in four."""
+"""Seeds for a verdict: where there is no difference, intervals of five miss 0 in one of ten cases, of three in one of
+four."""
 
 
 class Estimate(NamedTuple):

@@ -29,8 +29,8 @@ def test_any_two_keys_can_be_compared_by(tmp_path):
         experiment(tmp_path, critic_lr=rate)
     found = compared(tmp_path, ["agent.critic_lr", "env.id"])
     assert found.lines == [1e-3, 1e-2]
-    assert found.panels == ["Pendulum-v1"]
-    assert [section[0][1] for section in found.sections] == ["detach", "no_grad", "none"]  # by name
+    assert list(found.panels(found.sections[0])) == ["Pendulum-v1"]
+    assert [section[0][1] for section in found.sections] == ["none", "detach", "no_grad"]  # as the project lists them
     with pytest.raises(InputError, match=r"did you mean agent\.critic_lr"):
         compared(tmp_path, ["critic_lr"])
     with pytest.raises(InputError, match=r"no run has agent\.critic_lr=7"):
