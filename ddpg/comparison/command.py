@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from ddpg.base.errors import InputError
-from ddpg.base.progress import fleeting
+from ddpg.base.progress import under_way
 from ddpg.command_line.main import CONF
 from ddpg.comparison.comparison import Comparison
 from ddpg.comparison.reading import Value, read
@@ -48,8 +48,9 @@ def main() -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         (output / "comparison.md").write_text(text)
-        for name, figure in fleeting(draw(comparison), "drawing", " pictures"):
-            figure.savefig(output / name, dpi=150)
+        with under_way("drawing the pictures"):
+            for name, figure in draw(comparison):
+                figure.savefig(output / name, dpi=150)
     except OSError as error:
         print(f"--output {output}: cannot be written ({error}); choose another.", file=sys.stderr)
         sys.exit(2)
