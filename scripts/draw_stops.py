@@ -12,7 +12,7 @@ from ddpg.command_line import plainly
 from ddpg.gradient_stop import GradientStop
 
 with plainly():
-    from ddpg.comparison.page import save
+    from ddpg.tour.page import save
     from ddpg.tour.pictures import side_by_side
 
 

@@ -1,1 +1,1 @@
-"""Finished runs side by side: what differs in their settings, and what came of it."""
+"""Compare finished runs: tables, differences paired by seed, and curves."""

@@ -1,4 +1,4 @@
-"""`scripts/compare.py`: reads runs, says what they show, and writes the page."""
+"""Compare finished runs: `scripts/compare.py`."""
 
 import argparse
 import os
@@ -9,59 +9,55 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from rich.console import Console
+from rich.markdown import Markdown
 
 from ddpg.base.errors import InputError
+from ddpg.base.progress import under_way
 from ddpg.command_line.config import CONF
-from ddpg.comparison.comparison import Comparison, Value
-from ddpg.comparison.layout import PAGE, sections
-from ddpg.comparison.page import Prose, Section, show, write
-from ddpg.comparison.reading import read
+from ddpg.comparison.comparison import Comparison
+from ddpg.comparison.reading import Value, read
+from ddpg.comparison.report import draw, page
 from ddpg.training.settings import flat
 
 
 def main() -> None:
     """Compare the finished runs that the command line names."""
     parser = argparse.ArgumentParser(
-        description="Compare finished runs: what differs in their settings, and what came of it. Writes a page, as "
-        "Markdown and as HTML, with its pictures.",
+        description="Compare finished runs: figures of each setting, differences paired by seed, and which end in the "
+        "same weights. Prints a page, and writes it as comparison.md with its pictures."
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="folder", help="where runs lie, at any depth")
     parser.add_argument("--by", nargs="+", default=[], metavar="KEY", help="one or two settings to compare by")
-    parser.add_argument(
-        "--baseline", metavar="VALUE", help="of the first setting: what the others are measured against"
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where the page goes; <folder>/comparison by default"
-    )
+    parser.add_argument("--baseline", metavar="VALUE", help="value of the first setting to compare the others with")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the page; <folder>/comparison by default")
     options = parser.parse_args()
     if len(options.by) > 2:
         parser.error("--by: give one or two settings; the others that differ make sections by themselves.")
-    output = options.output or options.folders[0] / PAGE
+    output = options.output or options.folders[0] / "comparison"
+    program = Path(sys.argv[0])
+    called = ["python", os.path.relpath(program)] if program.suffix == ".py" else [program.name]
     try:
         runs, left_out = read(options.folders)
         comparison = Comparison(runs, options.by, options.baseline, _defaults())
-        first, *others = sections(comparison, left_out)
-        show(first)
-        if left_out:
-            print(f"{len(left_out)} runs are left out; the page says which and why.", file=sys.stderr)
-        program = Path(sys.argv[0])
-        called = ["python", os.path.relpath(program)] if program.suffix == ".py" else [program.name]
-        command = shlex.join([*called, *sys.argv[1:]])
-        made_by = Section("How this page was made", [Prose(f"`{command}`")])
-        paths = write(PAGE, f"{len(runs)} runs by {comparison.line_key}", [first, *others, made_by], output)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    text = page(comparison, left_out, shlex.join([*called, *sys.argv[1:]]))
+    Console().print(Markdown(text), "\n")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "comparison.md").write_text(text)
+        with under_way("drawing the pictures"):
+            for name, figure in draw(comparison):
+                figure.savefig(output / name, dpi=150)
     except OSError as error:
         print(f"--output {output}: cannot be written ({error}); choose another.", file=sys.stderr)
         sys.exit(2)
-    for path in paths[:2]:
-        print(f"wrote {os.path.relpath(path)}")
-    print(f"and {len(paths) - 2} picture{'s' * (len(paths) > 3)} beside them")
+    print(f"wrote {os.path.relpath(output / 'comparison.md')} and its pictures")
 
 
 def _defaults() -> Mapping[str, Value]:
-    """The settings that hold if nothing is typed."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         values = OmegaConf.to_container(compose("train"), resolve=True)
     assert isinstance(values, dict)

@@ -1,53 +1,54 @@
-"""Runs in their places: what differs in their settings decides which line, panel and section each belongs to."""
+"""Group runs by the settings in which they differ."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 from ddpg.base.errors import choices, require
-from ddpg.comparison.reading import NEUTRAL, Run
-from ddpg.comparison.words import shown
+from ddpg.comparison.reading import NEUTRAL, Run, Value
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.gradient_stop import GradientStop
 
-Value = str | bool | float | None
-# Of several keys that differ, these are compared first.
 FIRST = ("gradient_stop", "critic_freeze", "agent.bootstrap_actor")
-_FAMILIES: Mapping[str, type[GradientStop] | type[CriticFreeze]] = {
-    "gradient_stop": GradientStop,
-    "critic_freeze": CriticFreeze,
-}
+"""Runs that differ in several settings are compared by these first."""
+_OPTIONS: Mapping[str, list[Value]] = {family.kind: [*family.options] for family in (GradientStop, CriticFreeze)}
+
+Section = tuple[tuple[str, Value], ...]
+"""Settings that differ beyond those compared by."""
+Runs = Mapping[int, Run]
+"""Runs by seed, alike in all other settings."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a run belongs: equal places are the same training but for the seed.
+class Place(NamedTuple):
+    """Value of the first and of the second key compared by (`None` without a second), and the section."""
 
-    Attributes:
-        section: the keys beyond the two compared, and their values.
-        panel: value of the second key; `None` if there is but one key.
-        line: value of the first key.
-    """
-
-    section: tuple[tuple[str, Value], ...]
-    panel: Value
     line: Value
+    panel: Value
+    section: Section
+
+    def name(self) -> str:
+        """Return the values of the keys compared by."""
+        return ", ".join(shown(value) for value in self[:2] if value is not None)
 
 
 class Comparison:
-    """Runs by the two keys they are compared by; no two that differ in any other setting share a place.
+    """Runs in places; those of one place differ in nothing but the seed.
 
     Args:
-        runs: one or more.
-        by: one or two keys; by default those in which they differ, the strategies first.
-        baseline: the value of the first key that the others are measured against; by default the project's own
-            choice, if it is among the runs.
-        defaults: the project's own choices, by key.
+        runs: one or more runs.
+        by: one or two keys to compare by; by default those in which the runs differ, strategies first.
+        baseline: value of the first key that the others are measured against; by default the project's own default if
+            it is among the runs, else the first.
+        defaults: the project's default settings, by key.
 
     Attributes:
-        line_key, panel_key: the two keys, the second of which may be `None`.
-        lines, panels, sections: their values in the order shown.
-        places: the runs of each, by seed.
+        keys: the one or two keys compared by.
+        places: runs by place, in the order shown.
+        lines, sections: the places' lines and sections, in the order shown.
+        dependent: further keys that differ, whose values follow from the place.
+
+    Raises:
+        InputError: if `by` or `baseline` names what no run has.
     """
 
     def __init__(
@@ -57,120 +58,109 @@ class Comparison:
         baseline: str | None = None,
         defaults: Mapping[str, Value] | None = None,
     ) -> None:
-        self.runs = runs
-        keys = dict.fromkeys(key for run in runs for key in run.settings if key not in NEUTRAL)
+        self.runs = sorted(runs, key=lambda run: run.seed)
+        values: dict[str, set[Value]] = {
+            key: {run.settings.get(key) for run in runs}
+            for key in dict.fromkeys(key for run in runs for key in run.settings)
+            if key not in NEUTRAL
+        }
         require(len(set(by)) == len(by), f"--by {' '.join(by)}: the same setting twice; give two, or one.")
         for key in by:
-            require(key in keys, f"--by {key}: no run has such a setting; {choices(keys, key)}")
-        differing = [key for key in keys if len({run.settings.get(key) for run in runs}) > 1]
-        # Names before sizes: that an optimizer goes with a rate of its own does not make it one of the rates.
-        sizes = [key for key in differing if all(is_size(run.settings.get(key)) for run in runs)]
-        names = [key for key in differing if key not in (*FIRST, *sizes)]
-        ordered = [*(key for key in FIRST if key in differing), *names, *sizes]
-        chosen = [*by] or self._independent(ordered)[:2] or [FIRST[0]]
-        self.line_key, self.panel_key = chosen[0], chosen[1] if len(chosen) > 1 else None
-        independent = self._independent([*chosen, *(key for key in ordered if key not in chosen)])
-        section_keys = [key for key in independent if key not in chosen]
-        self.differing_too = [key for key in differing if key not in (*chosen, *section_keys)]
-        """keys whose value follows from that of the others"""
+            require(key in values, f"--by {key}: no run has such a setting; {choices(values, key)}")
+
+        def precedence(key: str) -> tuple[int, bool]:
+            # Names before numbers: an optimizer that has a learning rate of its own does not follow from that rate.
+            return FIRST.index(key) if key in FIRST else len(FIRST), all(map(_is_number, values[key]))
+
+        differing = sorted((key for key in values if len(values[key]) > 1), key=precedence)
+        self.keys = [*by] or self._independent(differing)[:2] or [FIRST[0]]
+        others = [key for key in differing if key not in self.keys]
+        section_keys = [key for key in self._independent([*self.keys, *others]) if key in others]
+        self.dependent = [key for key in others if key not in section_keys]
+
         places: dict[Place, dict[int, Run]] = {}
-        for run in runs:
+        for run in self.runs:
+            line, panel = [*map(run.settings.get, self.keys), None][:2]
             section = tuple((key, run.settings.get(key)) for key in section_keys)
-            panel = run.settings.get(self.panel_key) if self.panel_key else None
-            places.setdefault(Place(section, panel, run.settings.get(self.line_key)), {})[run.seed] = run
-        self.lines = _ordered((place.line for place in places), self.line_key)
-        self.panels = _ordered((place.panel for place in places), self.panel_key or "")
-        self.sections = sorted({place.section for place in places}, key=lambda section: [_rank(v) for _, v in section])
-        self.places = {
-            place: dict(sorted(places[place].items()))
-            for place in (Place(s, p, line) for s in self.sections for p in self.panels for line in self.lines)
-            if place in places
-        }
-        self.baseline = self._baseline(baseline, (defaults or {}).get(self.line_key))
+            places.setdefault(Place(line, panel, section), {})[run.seed] = run
+
+        def rank(place: Place) -> list[tuple[int, bool, float, str]]:
+            return [_rank(*pair) for pair in (*place.section, (self.keys[-1], place.panel), (self.keys[0], place.line))]
+
+        self.places: dict[Place, Runs] = {place: places[place] for place in sorted(places, key=rank)}
+        self.sections = list(dict.fromkeys(place.section for place in self.places))
+        self.lines = list(dict.fromkeys(place.line for place in self.places))
+
+        lines = {shown(line): line for line in self.lines}
+        wrong = f"--baseline {baseline}: no run has {self.keys[0]}={baseline}; {choices(lines, baseline)}"
+        require(baseline is None or baseline in lines, wrong)
+        default = shown((defaults or {}).get(self.keys[0]))
+        self.baseline = lines.get(default if baseline is None else baseline, self.lines[0])
 
     def _independent(self, keys: Sequence[str]) -> list[str]:
-        """The keys, without those whose value follows from the values of the ones before."""
+        """Return the keys without those whose value follows from the values of the keys before."""
         independent: list[str] = []
-        groups: dict[tuple[Value, ...], set[Value]]
         for key in keys:
-            groups = {}
-            for run in self.runs:
-                groups.setdefault(tuple(run.settings.get(each) for each in independent), set()).add(
-                    run.settings.get(key)
-                )
-            if any(len(values) > 1 for values in groups.values()):
+            before, along = (
+                {tuple(map(run.settings.get, some)) for run in self.runs} for some in (independent, [*independent, key])
+            )
+            if len(along) > len(before):
                 independent.append(key)
         return independent
 
-    def _baseline(self, given: str | None, default: Value) -> Value:
-        if given is not None:
-            named = {shown(line): line for line in self.lines}
-            require(given in named, f"--baseline {given}: no run has {self.line_key}={given}; {choices(named, given)}")
-            return named[given]
-        return default if default in self.lines else self.lines[0]
-
-    def of(self, section: tuple[tuple[str, Value], ...], panel: Value) -> dict[Value, dict[int, Run]]:
-        """The runs of one panel: by line, by seed."""
-        places = {line: self.places.get(Place(section, panel, line)) for line in self.lines}
-        return {line: runs for line, runs in places.items() if runs}
-
-    def against_baseline(self) -> Iterable[tuple[Place, dict[int, Run], dict[int, Run]]]:
-        """Each place, but for the baseline's own: its runs, and the baseline's in the same panel."""
+    def panels(self, section: Section) -> dict[Value, dict[Value, Runs]]:
+        """Return a section's runs by panel and line."""
+        panels: dict[Value, dict[Value, Runs]] = {}
         for place, runs in self.places.items():
-            base = self.places.get(Place(place.section, place.panel, self.baseline))
-            if base is not None and place.line != self.baseline:
-                yield place, runs, base
+            if place.section == section:
+                panels.setdefault(place.panel, {})[place.line] = runs
+        return panels
 
-    def sound(self, line: Value) -> bool | None:
-        """Whether the line's strategy is sound; `None` where lines are no strategies."""
-        family = _FAMILIES.get(self.line_key)
-        if family is None:
-            return None
-        prefix = f"{self.line_key}."
-        of_line = [run.settings for place, runs in self.places.items() for run in runs.values() if place.line == line]
-        options = [
-            {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
-            for settings in of_line
+    def baseline_of(self, place: Place) -> Runs:
+        """Return the baseline's runs with the other settings of a place; empty if there are none."""
+        return self.places.get(place._replace(line=self.baseline), {})
+
+    def same_weights(self, place: Place) -> list[int]:
+        """Return the seeds that end in the same weights as under the baseline, bit for bit."""
+        same = weights(self.places[place]).items() & weights(self.baseline_of(place)).items()
+        return sorted(seed for seed, _ in same)
+
+    def differing(self, section: Section) -> list[Place]:
+        """Return the section's places of which some seed ends in other weights than under the baseline."""
+        return [
+            place
+            for place, runs in self.places.items()
+            if place.section == section
+            and len(self.same_weights(place)) < len(runs.keys() & self.baseline_of(place).keys())
         ]
-        return all(family.make({"name": line, **each}).sound for each in options)
 
-    @cached_property
-    def identical(self) -> list[list[Value]]:
-        """The lines in classes: those of one class ended in the same weights wherever they can be compared."""
-        classes: list[list[Value]] = []
-        for line in self.lines:
-            for each in classes:
-                if self._identical(each[0], line):
-                    each.append(line)
-                    break
-            else:
-                classes.append([line])
-        return classes
-
-    def _identical(self, line: Value, other: Value) -> bool:
-        pairs = list(self.pairs(line, other))
-        return bool(pairs) and all(one.result["weights_digest"] == two.result["weights_digest"] for one, two in pairs)
-
-    def pairs(self, line: Value, other: Value) -> Iterable[tuple[Run, Run]]:
-        """Runs of two lines that are alike in all else, the seed included."""
-        for place, runs in self.places.items():
-            if place.line == line:
-                others = self.places.get(Place(place.section, place.panel, other), {})
-                yield from ((runs[seed], others[seed]) for seed in runs.keys() & others.keys())
+    def settings(self, place: Place) -> Section:
+        """Return all settings that make a place."""
+        return (*zip(self.keys, place[:2], strict=False), *place.section)
 
 
-def _ordered(values: Iterable[Value], key: str) -> list[Value]:
-    """Without repetition; options in the project's order, numbers by size, the rest by name."""
-    family = _FAMILIES.get(key)
-    options: list[Value] = [*family.options] if family else []
-    return sorted(set(values), key=lambda value: (options.index(value) if value in options else -1, _rank(value)))
+def weights(runs: Runs) -> dict[int, str]:
+    """Return the digest of the final weights by seed."""
+    return {seed: run.result["weights_digest"] for seed, run in runs.items()}
 
 
-def is_size(value: Value) -> bool:
-    """Whether it is a number."""
+def shown(value: Value) -> str:
+    """Return a setting's value as it is typed on the command line."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def label(settings: Iterable[tuple[str, Value]]) -> str:
+    """Return settings as they are typed on the command line, with commas between them."""
+    return ", ".join(f"{key}={shown(value)}" for key, value in settings)
+
+
+def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _rank(value: Value) -> tuple[bool, float, str]:
-    number = is_size(value)
-    return (not number, float(value) if number else 0.0, str(value))  # type: ignore[arg-type]
+def _rank(key: str, value: Value) -> tuple[int, bool, float, str]:
+    """Sort options in the project's order, numbers by size, and the rest by name."""
+    options = _OPTIONS.get(key, [])
+    number = _is_number(value)
+    place = options.index(value) if value in options else -1
+    return place, not number, float(value) if number else 0.0, str(value)  # type: ignore[arg-type]

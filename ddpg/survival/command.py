@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 
 from ddpg.base.progress import fleeting
-from ddpg.comparison.page import Picture, Prose, Section, Table, show, write
 from ddpg.survival import bad_environments, faults
 from ddpg.survival.bad_environments import GALLERY, DoesNotRepeat, RemembersEpisodes, env_id
 from ddpg.survival.kills import SUBJECTS, ordeals
 from ddpg.survival.runs import start
 from ddpg.survival.soak import OVERRIDES, Look, draw, judge, soak
+from ddpg.tour.page import Picture, Prose, Section, Table, show, write
 
 _FULL = 200_000  # the step from which on the soak's replay buffer is full
 

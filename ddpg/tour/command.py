@@ -6,7 +6,7 @@ import io
 import sys
 from pathlib import Path
 
-from ddpg.comparison.page import Picture, Section, show, svg, write
+from ddpg.tour.page import Picture, Section, show, svg, write
 from ddpg.tour.sections import SECTIONS
 
 TITLE = "Stopping gradients, a tour"

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ddpg.comparison.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.gradient_flow.records import Backward
 from ddpg.tour.actor_critic import FREEZES, STOPS, Update, actor_update, critic_update
 from ddpg.tour.architectures import NETWORKS, Network, made
@@ -13,6 +12,7 @@ from ddpg.tour.claims import CLAIMS
 from ddpg.tour.compare import ALL, choice, comparisons, trials_of
 from ddpg.tour.cost import relative_times
 from ddpg.tour.mistakes import MISTAKES
+from ddpg.tour.page import MEASURED, Block, Code, Picture, Prose, Section, Table
 from ddpg.tour.pictures import curves, heat_maps, side_by_side
 from ddpg.tour.traps import TRAPS
 from ddpg.tour.trial import Trial, trial

@@ -23,11 +23,12 @@ def compare(monkeypatch, capsys):
 def test_the_page_lies_beside_the_runs_and_the_terminal_tells_what_they_show(compare, tmp_path):
     status, out, err = compare(experiment(tmp_path))
     assert status == 0, err
-    assert "The same weights, bit for bit" in out
+    assert max(map(len, out.partition("wrote")[0].splitlines())) <= 80
+    for expected in ("15 runs by gradient_stop", "detach", "seed 0 1", "difference", "paired by seed", "−248.0"):
+        assert expected in out
     assert "wrote" in out
     assert {path.name for path in (tmp_path / "comparison").iterdir()} == {
         "comparison.md",
-        "comparison.html",
         "curves.png",
         "differences.png",
     }
@@ -51,3 +52,11 @@ def test_a_mistake_is_a_sentence(compare, tmp_path):
         assert status == 2
         assert sentence in err
         assert "Traceback" not in err
+
+
+def test_the_help_page_fits_80_columns(compare, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = compare("--help")
+    assert status == 0
+    assert "--by" in out
+    assert max(map(len, out.partition("wrote")[0].splitlines())) <= 80

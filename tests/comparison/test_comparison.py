@@ -3,7 +3,7 @@ from finished_runs import experiment, finished_run
 from small_runs import run, small
 
 from ddpg.base.errors import InputError
-from ddpg.comparison.comparison import Comparison
+from ddpg.comparison.comparison import Comparison, label, shown
 from ddpg.comparison.reading import read
 
 
@@ -16,7 +16,7 @@ def test_runs_are_compared_by_what_they_differ_in_the_strategies_first(tmp_path)
         for rate in (1e-3, 1e-2):
             experiment(tmp_path, critic_lr=rate, actor=actor)
     found = compared(tmp_path, defaults={"gradient_stop": "no_grad"})
-    assert (found.line_key, found.panel_key) == ("gradient_stop", "agent.bootstrap_actor")
+    assert found.keys == ["gradient_stop", "agent.bootstrap_actor"]
     assert found.lines == ["none", "detach", "no_grad"]  # as the project lists them
     assert found.sections == [(("agent.critic_lr", 1e-3),), (("agent.critic_lr", 1e-2),)]
     assert found.baseline == "no_grad"
@@ -29,9 +29,8 @@ def test_any_two_keys_can_be_compared_by(tmp_path):
         experiment(tmp_path, critic_lr=rate)
     found = compared(tmp_path, ["agent.critic_lr", "env.id"])
     assert found.lines == [1e-3, 1e-2]
-    assert found.panels == ["Pendulum-v1"]
-    assert [section[0][1] for section in found.sections] == ["detach", "no_grad", "none"]  # by name
-    assert found.sound(1e-3) is None
+    assert list(found.panels(found.sections[0])) == ["Pendulum-v1"]
+    assert [section[0][1] for section in found.sections] == ["none", "detach", "no_grad"]  # as the project lists them
     with pytest.raises(InputError, match=r"did you mean agent\.critic_lr"):
         compared(tmp_path, ["critic_lr"])
     with pytest.raises(InputError, match=r"no run has agent\.critic_lr=7"):
@@ -56,7 +55,7 @@ def test_what_has_a_name_is_told_apart_before_what_has_a_size(tmp_path):
 def test_a_setting_that_follows_from_the_option_makes_no_section(tmp_path):
     found = compared(experiment(tmp_path, stops=("no_grad", "manual")))
     assert found.sections == [()]
-    assert set(found.differing_too) == {"gradient_stop.scale", "gradient_stop.every"}
+    assert set(found.dependent) == {"gradient_stop.scale", "gradient_stop.every"}
 
 
 def test_the_same_setting_twice_is_refused(tmp_path):
@@ -64,24 +63,44 @@ def test_the_same_setting_twice_is_refused(tmp_path):
         compared(experiment(tmp_path), ["gradient_stop", "gradient_stop"])
 
 
-def test_lines_are_identical_only_if_all_their_pairs_are(tmp_path):
-    found = compared(experiment(tmp_path))
-    assert found.identical == [["none"], ["detach", "no_grad"]]
+def same_weights(comparison):
+    return {place.line: comparison.same_weights(place) for place in comparison.places}
+
+
+def test_the_same_weights_are_told_seed_by_seed(tmp_path):
+    found = compared(experiment(tmp_path), defaults={"gradient_stop": "no_grad"})
+    assert same_weights(found) == {"none": [], "detach": [0, 1, 2, 3, 4], "no_grad": [0, 1, 2, 3, 4]}
+    assert [place.line for place in found.differing(())] == ["none"]
     finished_run(tmp_path / "detach" / "7", 7, stop="detach", weights_digest="another")
     finished_run(tmp_path / "no_grad" / "7", 7)
-    assert compared(tmp_path).identical == [["none"], ["detach"], ["no_grad"]]
+    found = compared(tmp_path, defaults={"gradient_stop": "no_grad"})
+    assert same_weights(found) == {"none": [], "detach": [0, 1, 2, 3, 4], "no_grad": [0, 1, 2, 3, 4, 7]}
+    assert [place.line for place in found.differing(())] == ["none", "detach"]
+
+
+def test_a_seed_that_the_baseline_lacks_is_no_difference(tmp_path):
+    experiment(tmp_path, stops=("detach", "no_grad"), seeds=2)
+    finished_run(tmp_path / "detach" / "7", 7, stop="detach")
+    found = compared(tmp_path, defaults={"gradient_stop": "no_grad"})
+    assert same_weights(found) == {"detach": [0, 1], "no_grad": [0, 1]}
+    assert found.differing(()) == []
 
 
 def test_what_was_trained_is_told_apart_by_its_weights(tmp_path):
     for stop in ("none", "detach", "no_grad"):
         settings = {"gradient_stop": {"name": stop}, "total_steps": 100, "env__kwargs": {"max_episode_steps": 5}}
         run(tmp_path / stop, small(**settings))
-    assert compared(tmp_path).identical == [["none"], ["detach", "no_grad"]]
+    found = same_weights(compared(tmp_path, defaults={"gradient_stop": "no_grad"}))
+    assert found["none"] == []
+    assert found["detach"] == found["no_grad"] != []
 
 
-def test_a_stop_is_sound_as_its_settings_are(tmp_path):
-    found = compared(experiment(tmp_path))
-    assert [found.sound(line) for line in found.lines] == [False, True, True]
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "null"), (True, "true"), (0.001, "0.001"), (3, "3"), ("detach", "detach")]
+)
+def test_values_are_shown_as_they_are_typed(value, text):
+    assert shown(value) == text
+    assert label([("agent.critic_lr", value)]) == f"agent.critic_lr={text}"
 
 
 def test_runs_without_any_difference_are_one_line(tmp_path):

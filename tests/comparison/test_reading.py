@@ -51,7 +51,6 @@ def rewrite(**changes):
         (rewrite(mean_return="high"), "mean_return is of the wrong type"),
         (rewrite(mean_return=10**400), "cannot be read"),
         (rewrite(training_seconds=0), "must be positive"),
-        (rewrite(settings={"seed": 1, "gradient_stop": {"name": "frozen"}}), "cannot be read"),
         (rewrite(settings={"seed": 1, "agent": {"critic_lr": 10**400}}), "cannot be read"),
         (rewrite(environment_steps=1000), "ends at step 300 of 1000"),
         (cut, "ends at step"),

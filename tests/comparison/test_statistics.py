@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from ddpg.comparison.statistics import estimate, interquartile_mean, probability_of_improvement
+from ddpg.comparison.statistics import estimate, interquartile_mean
 
 
 def test_the_interquartile_mean_is_that_of_the_middle_half():
@@ -29,14 +28,6 @@ def test_one_seed_has_no_interval():
     assert np.isnan(found.low)
     assert np.isnan(found.high)
     assert not found.beyond_zero
-
-
-@pytest.mark.parametrize(
-    ("samples", "others", "probability"),
-    [([3, 4], [1, 2], 1), ([1, 2], [3, 4], 0), ([1, 2], [1, 2], 0.5), ([2], [1, 3], 0.5)],
-)
-def test_the_probability_of_improvement_is_the_share_of_pairs_that_improve(samples, others, probability):
-    assert probability_of_improvement(samples, others).value == probability
 
 
 def test_beyond_zero_is_an_interval_on_one_side():

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from ddpg.comparison.page import Prose, Section
 from ddpg.tour import command
 from ddpg.tour.command import Tour
+from ddpg.tour.page import Prose, Section
 from ddpg.tour.sections import SECTIONS, traps
 
 ROOT = Path(__file__).parents[2]

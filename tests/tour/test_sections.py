@@ -1,7 +1,7 @@
 import pytest
 
-from ddpg.comparison.page import MEASURED, Table
 from ddpg.tour import sections
+from ddpg.tour.page import MEASURED, Table
 from ddpg.tour.turns import Spread
 
 

@@ -1,6 +1,6 @@
 from matplotlib.figure import Figure
 
-from ddpg.comparison.page import Code, Picture, Prose, Section, Table, show, svg, write
+from ddpg.tour.page import Code, Picture, Prose, Section, Table, show, svg, write
 
 
 def figure():
