@@ -63,14 +63,14 @@ def interval(estimate: Estimate) -> str:
 def _section(comparison: Comparison, section: Section) -> Iterator[str]:
     yield f"## {label(section) or 'Figures'}"
     yield f"![Learning curves]({_file('curves', comparison, section)})"
-    keys, baseline = ", ".join(comparison.keys), shown(comparison.baseline)
+    baseline = shown(comparison.baseline)
     rows = []
     for place in (each for each in comparison.places if each.section == section):
         runs, same = comparison.places[place], comparison.same_weights(place)
         figures = [interval(average(runs, measure)) for measure in MEASURES]
         seconds = number(median(run.result["training_seconds"] for run in runs.values()))
         rows.append([place.name(), f"seed {' '.join(map(str, same))}" if same else "no seed", *figures, seconds])
-    yield _table([keys, f"same weights as {baseline}", *MEASURES, "seconds, median"], rows)
+    yield _table(["", f"same weights as {baseline}", *MEASURES, "seconds, median"], rows)
     if places := comparison.differing(section):
         yield f"![Differences from {baseline}, paired by seed]({_file('differences', comparison, section)})"
         rows = []
