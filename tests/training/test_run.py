@@ -1,7 +1,6 @@
 """What one seed's run measures. `test_training.py` tests what the loop makes of it."""
 
 import errno
-import json
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from conftest import weights
 from small_runs import scalars, small
 
 from ddpg import DDPG
-from ddpg.compiled.recording import state
+from ddpg.compiled.recording import state_tensors
 from ddpg.saving import checkpoint
 from ddpg.training.loop import Training
 from ddpg.training.run import DivergedError, Run
@@ -49,7 +48,7 @@ def test_what_is_measured_of_one_of_several_seeds_holds_no_other_seeds_tensors(t
         training.run()
         training.close()
     for run in training.runs:
-        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state(run._copy))
+        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state_tensors(run._copy))
 
 
 def test_the_digest_tells_any_two_sets_of_weights_apart_and_no_equal_ones(tmp_path):
@@ -95,42 +94,6 @@ def trained(folder, **changes):
     finally:
         training.close()
     return training
-
-
-@pytest.mark.parametrize("nonfinite", ["skip", "reset"])
-def test_an_update_that_went_wrong_is_undone_if_that_is_asked_for(tmp_path, monkeypatch, capsys, nonfinite):
-    plain = trained(tmp_path / "plain").runs[0]
-    careful = trained(tmp_path / "careful", nonfinite=nonfinite).runs[0]
-    assert all(map(torch.equal, state(plain.agent), state(careful.agent)))  # where nothing goes wrong, nothing differs
-    poisoned(monkeypatch, (5, 9), lambda agent: agent.critic)
-    run = trained(tmp_path / "undone", nonfinite=nonfinite).runs[0]
-    assert run.undone == 2
-    assert all(tensor.isfinite().all() for tensor in state(run.agent))
-    assert run.agent.critic_updates == 40
-    assert json.loads((tmp_path / "undone/result.json").read_text())["undone"] == 2
-    said = capsys.readouterr().err
-    assert said.count("an update is undone") == 1
-    assert "at step 55, in update 5: losses/critic=nan" in said
-    assert "Not finite: critic.layers.0.weight" in said
-
-
-def test_an_undone_update_leaves_no_trace(tmp_path, monkeypatch):
-    poisoned(monkeypatch, (5,), lambda agent: agent.critic)
-    training = Training(small(nonfinite="skip", learning_starts=50), tmp_path)
-    with training.runs[0].open(shown=False):
-        while training.updates < 4:
-            training.advance()
-        before = [tensor.clone() for tensor in state(training.runs[0].agent)]
-        training.advance()
-    training.close()
-    assert training.updates == 5
-    assert all(map(torch.equal, before, state(training.runs[0].agent)))
-
-
-def test_the_first_update_cannot_be_undone(tmp_path, monkeypatch):
-    poisoned(monkeypatch, (1,), lambda agent: agent.critic)
-    with pytest.raises(DivergedError, match="in update 1"):
-        trained(tmp_path, nonfinite="skip")
 
 
 @pytest.mark.parametrize("interval", [60, 1000])
