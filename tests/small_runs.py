@@ -44,7 +44,6 @@ SMALL = {
     "gradient_steps_per_step": 1,
     "log_interval": 20,
     "audit": False,
-    "nonfinite": "stop",
     "evaluation": {"interval": 100, "episodes": 1, "max_episode_steps": 1000},
     "checkpoint": {"interval": 1000, "keep": 2},
 }

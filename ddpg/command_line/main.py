@@ -128,7 +128,7 @@ def evaluate_run() -> None:
         except InputError as error:
             error.args = (str(error).replace("env.id=", "--env "),)
             raise
-        environment = make_environment(spec, env.kwargs, "human" if arguments.render else None, env.timeout)
+        environment = make_environment(spec, env.kwargs, "human" if arguments.render else None)
         try:
             environment.freeze(content["training"]["statistics"])
             bar = fleeting(range(episodes), "evaluation", " episodes")

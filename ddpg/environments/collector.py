@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -17,7 +16,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, require, traced, whole
 from ddpg.base.spaces import check_spaces
-from ddpg.environments.episodes import LEFT_OUT, CheckedEnvironment, Nonfinite, SeededEpisodes
+from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
 from ddpg.environments.processes import Processes
 from ddpg.environments.repetition import Statistics, contained, merged
 
@@ -26,8 +25,6 @@ def make_environment(
     environment: str | EnvSpec,
     kwargs: Mapping[str, Any],
     render_mode: str | None = None,
-    timeout: float | None = None,
-    nonfinite: Nonfinite = "stop",
 ) -> CheckedEnvironment:
     """One environment, with spaces that DDPG takes, held to gymnasium's interface.
 
@@ -35,7 +32,6 @@ def make_environment(
         environment: its name, as `find_environment` takes it, or what that returns.
         kwargs: keyword arguments of `gymnasium.make`, those of the environment included.
         render_mode: "human" opens a window; it goes before one in `kwargs`.
-        timeout, nonfinite: as in `CheckedEnvironment`.
 
     Raises:
         InputError: if it is not registered, cannot be made, or has other spaces.
@@ -65,7 +61,7 @@ def make_environment(
     except InputError as error:
         made.close()
         raise InputError(f"env.id={spec.id}: {error}") from None
-    return CheckedEnvironment(made, timeout, nonfinite)
+    return CheckedEnvironment(made)
 
 
 class MujocoNote(Note):
@@ -127,9 +123,15 @@ def make_vector(
     seed: int,
     asynchronous: bool = False,
     timeout: float | None = None,
-    nonfinite: Nonfinite = "stop",
 ) -> VectorEnv[Any, Any, Any]:
     """`num_envs` environments with seeded episodes, in this process or, asynchronous, in one process each.
+
+    Args:
+        environment, kwargs: as in `make_environment`.
+        num_envs: how many.
+        seed: of the run.
+        asynchronous: in one process each.
+        timeout: seconds that environments in processes of their own may take for a step; None is for ever.
 
     Raises:
         InputError: if there is no such environment.
@@ -141,7 +143,7 @@ def make_vector(
     def maker(index: int) -> Callable[[], gymnasium.Env[Any, Any]]:
         def make() -> gymnasium.Env[Any, Any]:
             try:
-                made = make_environment(spec, kwargs, timeout=timeout, nonfinite=nonfinite)
+                made = make_environment(spec, kwargs)
             except InputError as error:
                 fault = FaultyEnvironmentError(
                     f"{error} A run needs {num_envs + 1} at a time: {num_envs} to train in, one to evaluate in."
@@ -154,8 +156,7 @@ def make_vector(
 
     makers = [maker(index) for index in range(num_envs)]
     if asynchronous:
-        # A step may hold a reset too; the processes keep to the time limit by themselves where they can.
-        return Processes(makers, seed, None if timeout is None else 2 * timeout + 1)
+        return Processes(makers, seed, timeout)
     return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)  # the collector copies
 
 
@@ -171,8 +172,6 @@ class Transitions(NamedTuple):
     """the true last observation where the episode ended"""
     terminations: np.ndarray
     truncations: np.ndarray
-    left_out: Mapping[int, str] = MappingProxyType({})
-    """the environments whose row is not to be learnt from, and why: numbers that are not finite"""
 
 
 class Collector:
@@ -227,9 +226,8 @@ class Collector:
         transitions = Transitions(self._all, observations, actions, rewards, last, terminations, truncations)
         if self._mode is AutoresetMode.NEXT_STEP:
             acted, self._resetting = ~self._resetting, ended
-            rows = {name: column[acted] for name, column in transitions._asdict().items() if name != "left_out"}
-            transitions = transitions._replace(**rows)
-        return transitions._replace(left_out=_left_out(info) | _left_out(info.get("final_info", {})))
+            transitions = Transitions(*(column[acted] for column in transitions))
+        return transitions
 
     def close(self) -> None:
         """Close the environments."""
@@ -275,10 +273,3 @@ class Collector:
                 Note,
                 stacklevel=2,
             )
-
-
-def _left_out(info: Mapping[str, Any]) -> dict[int, str]:
-    """Which environments say that their step is to be left out, and why."""
-    if LEFT_OUT not in info:
-        return {}
-    return {int(index): info[LEFT_OUT][index] for index in np.flatnonzero(info[f"_{LEFT_OUT}"])}

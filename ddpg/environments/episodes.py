@@ -1,24 +1,18 @@
 """Episodes that can be repeated, and environments that are not trusted to keep to gymnasium's interface."""
 
 import numbers
-import signal
-import threading
 import warnings
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from ddpg.base.errors import FaultyEnvironmentError, Note, blamed, line_of, traced
+from ddpg.base.errors import FaultyEnvironmentError, Note, blamed, traced
 from ddpg.environments.repetition import OUTSIDE, GlobalRandomness, Statistics, freeze, restore, statistics
 
-Nonfinite = Literal["stop", "skip", "reset"]
 _GREATEST = float(np.finfo(np.float32).max)  # the replay buffer keeps float32
-LEFT_OUT = "ddpg/left_out"
-"""the key in `info` under which a step that is to be left out says why"""
 
 
 def episode_seed(seed: int, index: int, episode: int) -> int:
@@ -34,30 +28,19 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Args:
         environment: with a Box of observations.
-        timeout: seconds that it may take for a step or a reset; None is for ever. Needs the main thread and a system
-            with SIGALRM, and cannot end code that never returns to Python.
-        nonfinite: what a NaN or an infinity in a step leads to. "stop" raises. "skip" leaves the step out, and goes on
-            with the last finite observation until another comes. "reset" leaves it out and ends the episode. Steps to
-            be left out have a reward of 0 and say in `info[LEFT_OUT]` why.
 
     Raises:
-        FaultyEnvironmentError: by `step` and `reset`, if the environment raises or hangs, or returns what it must not.
+        FaultyEnvironmentError: by `step` and `reset`, if the environment raises, or returns what it must not: numbers
+            that are not finite among it.
     """
 
-    def __init__(
-        self, environment: gymnasium.Env[Any, Any], timeout: float | None = None, nonfinite: Nonfinite = "stop"
-    ) -> None:
+    def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
         super().__init__(environment)
         assert isinstance(environment.observation_space, Box)
         self._space = environment.observation_space
         self._name = environment.spec.id if environment.spec else type(environment.unwrapped).__name__
-        self._timeout = timeout
-        self._limit = _TimeLimit(timeout)
-        self._nonfinite = nonfinite
         self._seed: int | None = None
         self._step = 0
-        self._finite: np.ndarray = np.zeros(self._space.shape, self._space.dtype)
-        self._substituted = False
         self._randomness = GlobalRandomness()
         self._frozen: Statistics | None = None
 
@@ -84,9 +67,8 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         answer = self._answer(lambda: self.env.reset(seed=seed, options=options))
         observation, info = self._unpacked(answer, ("observation", "info"))
         observation = self._checked(observation, info)
-        if bad := _nonfinite(observation, "observation"):
+        if bad := _nonfinite(observation):
             raise self._fault(f"{bad} in the first observation of an episode")
-        self._finite, self._substituted = observation.copy(), False
         return observation, {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -100,36 +82,16 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
                 raise self._fault(f"{name}={_shown(flag)} ({_kind(flag)}); it must be True or False")
-        bad = _nonfinite(observation, "observation")
-        if not bad and not abs(float(reward)) <= _GREATEST:  # nor where it is NaN
-            bad = f"reward={float(reward)}"
-        if not bad and not self._substituted:
-            if self._nonfinite != "stop":
-                self._finite = observation.copy()
-            return observation, float(reward), bool(terminated), bool(truncated), {}
-        if self._nonfinite == "stop":
-            raise self._fault(bad, " nonfinite=skip leaves such steps out, nonfinite=reset ends the episode.")
-        return self._without(observation, bad, bool(terminated), bool(truncated))
-
-    def _without(
-        self, observation: np.ndarray, bad: str, terminated: bool, truncated: bool
-    ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """A step that is to be left out: it shows or follows what is not finite."""
-        self._substituted = bool(_nonfinite(observation, "observation"))
-        if not self._substituted:
-            self._finite = observation.copy()
-        why = f"{self._name}: {bad or 'the observation before was not finite'}, {self._place()}"
-        truncated |= self._nonfinite == "reset" and bool(bad)
-        return self._finite.copy(), 0.0, terminated, truncated, {LEFT_OUT: why}
+        if bad := _nonfinite(observation):
+            raise self._fault(bad)
+        if not abs(float(reward)) <= _GREATEST:  # nor where it is NaN
+            raise self._fault(f"reward={float(reward)}")
+        return observation, float(reward), bool(terminated), bool(truncated), {}
 
     def _answer(self, call: Callable[[], Any]) -> Any:
         self._randomness.enter()
         try:
-            with self._limit:
-                return call()
-        except _OverTime as error:
-            late = f"no answer within {self._timeout:g} seconds{line_of(error)}"
-            raise self._fault(late, " env.timeout=… allows more.", error) from None
+            return call()
         except (Exception, SystemExit) as error:  # whatever a stranger's environment may raise
             form = " A step returns observation, reward, terminated, truncated, info."
             mend = form if "to unpack" in str(error) else ""
@@ -231,33 +193,7 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         return np.array(observation), reward, terminated, truncated, info
 
 
-class _OverTime(BaseException):
-    """Past everything that an environment may catch."""
-
-
-class _TimeLimit:
-    """Raises `_OverTime` in the code within after so many seconds; without effect outside the main thread."""
-
-    def __init__(self, seconds: float | None) -> None:
-        works = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-        self._seconds = seconds if works and seconds is not None else 0.0
-
-    def __enter__(self) -> None:
-        if self._seconds:
-            if signal.getsignal(signal.SIGALRM) is not _over_time:
-                signal.signal(signal.SIGALRM, _over_time)
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
-
-    def __exit__(self, *error: object) -> None:
-        if self._seconds:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _over_time(number: int, frame: FrameType | None) -> None:
-    raise _OverTime
-
-
-def _nonfinite(array: np.ndarray, name: str) -> str:
+def _nonfinite(array: np.ndarray) -> str:
     """The first number that is not finite in float32, and its place; or nothing."""
     if array.dtype.kind != "f":
         return ""
@@ -268,7 +204,7 @@ def _nonfinite(array: np.ndarray, name: str) -> str:
     if finite.all():
         return ""
     place = tuple(map(int, np.argwhere(~finite)[0]))
-    return f"{name}{''.join(f'[{each}]' for each in place)}={float(array[place])}"
+    return f"observation{''.join(f'[{each}]' for each in place)}={float(array[place])}"
 
 
 def _kind(value: Any) -> str:

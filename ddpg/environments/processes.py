@@ -29,17 +29,17 @@ class Processes(AsyncVectorEnv):
     Args:
         makers: of `SeededEpisodes`, one for each process.
         seed: of the run.
-        patience: seconds that all of them together may take for a step; None is for ever.
+        timeout: seconds that they may take for a step, an automatic reset included, or a reset; None is for ever.
 
     Raises:
         FaultyEnvironmentError: by all methods, if an environment does not do what it must, or its process has died.
     """
 
     def __init__(
-        self, makers: Sequence[Callable[[], gymnasium.Env[Any, Any]]], seed: int, patience: float | None = None
+        self, makers: Sequence[Callable[[], gymnasium.Env[Any, Any]]], seed: int, timeout: float | None = None
     ) -> None:
         self._seed = seed
-        self._patience = patience
+        self._timeout = timeout
         self._silent = False  # a process does not answer any more
         self._episodes = np.zeros(0, dtype=int)  # none before all are made
         try:
@@ -54,15 +54,19 @@ class Processes(AsyncVectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
+        timeout = self._timeout
         if resume := (options or {}).get("resume"):
             self._episodes[:] = [each["episode"] for each in resume]
+            if timeout is not None:  # for each of the steps that are repeated
+                timeout *= 1 + max(len(each["actions"]) for each in resume)
         with self._answers():
-            return super().reset(seed=seed, options=options)
+            self.reset_async(seed=seed, options=options)
+            return self.reset_wait(timeout)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         with self._answers():
             self.step_async(actions)
-            answer = self.step_wait(self._patience)
+            answer = self.step_wait(self._timeout)
         self._episodes += answer[2] | answer[3]
         return answer
 
@@ -107,13 +111,14 @@ class Processes(AsyncVectorEnv):
             if process.exitcode is None and pipe.poll(0):
                 continue
             code = process.exitcode
-            did = f"did not answer within {self._patience:g} seconds" if code is None else f"died ({_ending(code)})"
+            did = f"did not answer within {self._timeout:g} seconds" if code is None else f"died ({_ending(code)})"
             when = "as its environment was made"
             if len(self._episodes):
                 episode = int(self._episodes[index])
                 when = f"in its episode {episode}, that of reset(seed={episode_seed(self._seed, index, episode)})"
             sentences.append(f"the process of environment {index} {did} {when}")
-        return f"{'; '.join(sentences) or 'the environments do not answer'}."
+        mend = " env.timeout=… allows more." * any("did not answer" in each for each in sentences)
+        return f"{'; '.join(sentences) or 'the environments do not answer'}.{mend}"
 
 
 def _work(

@@ -100,9 +100,7 @@ class Training:
         self.settings = settings
         torch.set_num_threads(settings.threads or choose_threads(settings))
         env = settings.env
-        self.evaluation_environment = make_environment(
-            env.id, env.kwargs, timeout=env.timeout, nonfinite=settings.nonfinite
-        )
+        self.evaluation_environment = make_environment(env.id, env.kwargs)
         self._try_to_repeat()
         self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
         self.failures: dict[int, Exception] = {}

@@ -73,9 +73,7 @@ class Run:
         self.settings = settings
         self.folder = folder
         env = settings.env
-        vector = make_vector(
-            env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout, settings.nonfinite
-        )
+        vector = make_vector(env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
         self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
@@ -177,10 +175,8 @@ class Run:
         # An optimizer makes its state at its first update.
         if self._copy is None or len(state_tensors(self._copy)) != len(own):
             self._copy = copy.deepcopy(self.agent)
-            for tensor in state_tensors(
-                self._copy
-            ):  # that may be a row of several agents' tensor, which is copied whole
-                tensor.data = tensor.data.clone()
+            for tensor in state_tensors(self._copy):
+                tensor.data = tensor.data.clone()  # without the other agents' whose rows it may lie among
         with torch.no_grad():
             torch._foreach_copy_(state_tensors(self._copy), own)
         self._copy.critic_updates = self.agent.critic_updates

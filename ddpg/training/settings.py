@@ -11,7 +11,6 @@ from pydantic_core import ErrorDetails
 from ddpg.base import optimizers
 from ddpg.base.errors import InputError, choices, require
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.environments.episodes import Nonfinite
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
 
@@ -109,7 +108,6 @@ class Settings(_Section):
     gradient_steps_per_step: Annotated[float, Field(ge=0)]
     log_interval: Interval
     audit: bool
-    nonfinite: Nonfinite
     evaluation: EvaluationSettings
     checkpoint: CheckpointSettings
 

@@ -14,12 +14,12 @@ def survive(monkeypatch, *arguments):
 
 
 def test_what_came_of_it_is_shown_and_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "GALLERY", {RaisesInStep: (), NanObservation: ("nonfinite=skip",)})
+    monkeypatch.setattr(command, "GALLERY", {RaisesInStep: (), NanObservation: ()})
     survive(monkeypatch, "environments", "--output", tmp_path / "docs")
     assert "ZeroDivisionError" in capsys.readouterr().out
     page = (tmp_path / "docs" / "environments.md").read_text()
     assert "| `RaisesInStep` | RaisesInStep-v0: ZeroDivisionError (division by zero) was raised, in step 15" in page
-    assert "nonfinite=skip: a step is left out. NanObservation-v0: observation[1]=nan" in page
+    assert "NanObservation-v0: observation[1]=nan" in page
     assert "python" in page
     assert str(Path.home()) not in page
 
