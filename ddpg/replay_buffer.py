@@ -66,12 +66,11 @@ class ReplayBuffer:
             check_memory(capacity, observation_space, action_space, others=others)
         self._rows: Tensor = torch.empty(capacity, self.width, device=device)
         _buffers.add(self)
-        self.added = 0
-        """how many transitions were ever added: they are numbered from 0, and number n lies in row n % capacity"""
+        self.added = 0  # ever: transitions are numbered from 0, and number n lies in row n % capacity
         # The same samples on every device.
         self._generator = torch.Generator().manual_seed(whole("seed", seed, 0, GREATEST_SEED))
         low, high = action_space.low.ravel().astype(np.float64), action_space.high.ravel().astype(np.float64)
-        epsilon = max(float(np.finfo(each).eps) for each in (np.float32, action_space.low.dtype))
+        epsilon = max(float(np.finfo(str(each)).eps) for each in ("float32", action_space.dtype))
         rounding = 16 * epsilon * np.maximum(abs(low), abs(high))
         self._least_action, self._greatest_action = low - rounding, high + rounding
 
@@ -201,5 +200,4 @@ class Sampler:
         return self._batch
 
 
-# All that there are: memory is taken only as they fill, so that nobody else would refuse one too many.
-_buffers: "WeakSet[ReplayBuffer]" = WeakSet()
+_buffers: "WeakSet[ReplayBuffer]" = WeakSet()  # whose memory is taken only as they fill: nobody would refuse too many

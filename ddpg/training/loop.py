@@ -7,7 +7,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import pairwise
@@ -30,7 +30,7 @@ from ddpg.environments.collector import make_environment
 from ddpg.environments.repetition import repeats
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
-from ddpg.training.evaluation import FINAL_EPISODES, Evaluation
+from ddpg.training.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.training.run import DivergedError, Run
 from ddpg.training.settings import Settings
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
@@ -183,7 +183,7 @@ class Training:
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
         episodes = fleeting(range(FINAL_EPISODES), f"final evaluation{seed}", " episodes")
-        evaluation = run.evaluate(self.evaluation_environment, episodes, self._heed)
+        evaluation = self._evaluated(run, episodes)
         run.finish(evaluation, self._seconds)
         return evaluation
 
@@ -287,8 +287,12 @@ class Training:
             run.evaluation_due = False
 
     def _evaluate(self, run: Run) -> None:
-        episodes = range(self.settings.evaluation.episodes)
-        run.telemetry.evaluation(self.step, run.evaluate(self.evaluation_environment, episodes, self._heed))
+        run.telemetry.evaluation(self.step, self._evaluated(run, range(self.settings.evaluation.episodes)))
+
+    def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
+        environment, limit = self.evaluation_environment, self.settings.evaluation.max_episode_steps
+        environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
+        return evaluate(run.agent, environment, episodes, limit, self._heed)
 
     def _each(self, do: Callable[[Run], None]) -> None:
         """Call `do` for every run. Of several, one that fails is given up, and the others go on."""

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from ddpg.base.memory import peak_memory
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
 from ddpg.environments.collector import Collector, Transitions, make_vector
-from ddpg.environments.episodes import CheckedEnvironment
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
 from ddpg.saving.transition_log import TransitionLog
-from ddpg.training.evaluation import FIRST_SEED, Evaluation, evaluate
+from ddpg.training.evaluation import FIRST_SEED, Evaluation
 from ddpg.training.settings import Settings
 from ddpg.training.telemetry import Telemetry, applied_gradients
 
@@ -290,19 +289,6 @@ class Run:
                 f"{self.folder}: the checkpoint is of another agent than the settings and the environment ask for, its "
                 f"{key.replace('_', ' ')} is {found}, not {value}; train anew.",
             )
-
-    def evaluate(
-        self, environment: CheckedEnvironment, episodes: Iterable[int], heed: Callable[[], None]
-    ) -> Evaluation:
-        """Evaluate the agent under the statistics that the run's own environments have gathered.
-
-        Args:
-            environment: one of the same kind as the run's own.
-            episodes: their numbers; may be a progress bar around them.
-            heed: called before every step; may raise.
-        """
-        environment.freeze(self.collector.statistics)
-        return evaluate(self.agent, environment, episodes, self.settings.evaluation.max_episode_steps, heed)
 
     def finish(self, evaluation: Evaluation, seconds: float) -> None:
         """Write the final evaluation down as the result.
