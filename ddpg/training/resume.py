@@ -161,7 +161,8 @@ def _check(path: Path, content: Mapping[str, Any], typed_env_id: str | None, opt
     except InputError:
         raise
     except Exception as error:  # a file from elsewhere may be wrong in any way
-        raise InputError(f"{path}: not a whole checkpoint of a run ({error}); it is damaged, train anew.") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a whole checkpoint of a run ({reason}); it is damaged, train anew.") from error
     require(
         typed_env_id is None or typed_env_id.rpartition(":")[2] == name,
         f"{option}{typed_env_id}: the run's environment is {env['id']}; leave this out.",
