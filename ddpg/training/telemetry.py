@@ -78,10 +78,11 @@ class Telemetry:
     def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0, shown: bool = True) -> None:
         self._folder = folder
         self._suffix = ""
+        self._purge_step: int | None = first_step + 1 if first_step else 0
         for path in folder.glob(f"events.*{_FINAL}"):
             path.unlink()
         self._writer: SummaryWriter | None = None
-        self._open(first_step and first_step + 1)
+        self._open()
         parts = {"steps": "{n_fmt}/{total_fmt}", "left": "{remaining} left", "speed": "{rate_noinv_fmt}"}
         self._bar = Bar(
             title,
@@ -101,9 +102,10 @@ class Telemetry:
         self._bar.close()
         self._write(SummaryWriter.close)
 
-    def _open(self, purge_step: int | None = None) -> None:
+    def _open(self) -> None:
         try:
-            self._writer = SummaryWriter(str(self._folder), purge_step=purge_step, filename_suffix=self._suffix)
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge_step, filename_suffix=self._suffix)
+            self._purge_step = None
         except OSError as error:
             self._give_up(error)
 
