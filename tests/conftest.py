@@ -11,9 +11,13 @@ import pytest
 import torch
 from commands import command  # noqa: F401
 from gymnasium.spaces import Box
+from tensorboard.summary.writer import event_file_writer
 from torch import nn
 
 from ddpg import DDPG, Batch
+
+# TensorBoard reads the event files of one second in the order of this number as text: as many digits for all of them.
+event_file_writer._global_uid = event_file_writer.AtomicCounter(10**6)
 
 OBSERVATIONS = Box(-np.inf, np.inf, (3,))
 ACTIONS = Box(np.array([-2.0, -1.0], np.float32), np.array([1.0, 5.0], np.float32))

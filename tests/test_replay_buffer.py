@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ddpg import InputError, ReplayBuffer
-from ddpg.replay_buffer import check_memory
+from ddpg.base.memory import check_memory
 
 
 def transition(number: int) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, bool]:
@@ -132,7 +132,7 @@ def test_what_cannot_be_made_or_sampled_is_refused():
 def test_buffers_that_do_not_fit_together_are_refused_as_a_single_one_is(monkeypatch):
     monkeypatch.setattr("ddpg.replay_buffer._buffers", WeakSet())
     width = 2 * 3 + 2 + 2
-    monkeypatch.setattr("ddpg.replay_buffer.physical_memory", lambda: 1000 * 4 * width)
+    monkeypatch.setattr("ddpg.base.memory.physical_memory", lambda: 1000 * 4 * width)
     first = ReplayBuffer(600, OBSERVATIONS, ACTIONS)
     with pytest.raises(InputError, match=r"buffer capacity 401 .*beside the .* GB of others.*delete the others first"):
         ReplayBuffer(401, OBSERVATIONS, ACTIONS)
@@ -311,16 +311,3 @@ def test_numbers_of_every_real_type_are_taken(reward, terminated):
     buffer = ReplayBuffer(1, OBSERVATIONS, ACTIONS)
     buffer.add([True, False, True], [1, 0], reward, np.arange(3, dtype=np.uint8), terminated)
     assert [tensor.tolist() for tensor in buffer.transitions()] == [[[1, 0, 1]], [[1, 0]], [1], [[0, 1, 2]], [1]]
-
-
-def test_a_buffer_without_numpy_is_the_same():
-    """As on a GPU, whose memory NumPy does not see."""
-    one, other = (ReplayBuffer(5, OBSERVATIONS, ACTIONS, seed=3) for _ in range(2))
-    other._array = None
-    sampler = other.sampler(20)
-    for first, count in ((0, 3), (3, 1), (4, 4), (8, 12)):
-        for buffer in (one, other):
-            buffer.add(*transitions(first, count))
-        assert numbers(other) == numbers(one)
-        assert all(map(torch.equal, sampler(), one.sample(20)))
-        assert torch.equal(other.sample(7).rewards, one.sample(7).rewards)

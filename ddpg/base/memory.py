@@ -1,10 +1,15 @@
-"""How much memory there is, and how much a process has needed."""
+"""How much memory there is, whether replay buffers fit into it, and how much a process has needed."""
 
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gymnasium.spaces import Box
+
+from ddpg.base.errors import require
+from ddpg.base.spaces import size
 
 if TYPE_CHECKING:
     from resource import struct_rusage  # which Windows does not have
@@ -14,7 +19,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 
 def physical_memory() -> int:
-    """Of this machine, or of the container if that may use less; in bytes."""
+    """Return the memory of this machine, or of the container if that may use less, in bytes."""
     if sys.platform == "win32":
         import psutil  # which elsewhere needs `resource` in its turn
 
@@ -26,8 +31,28 @@ def physical_memory() -> int:
     return memory
 
 
+def check_memory(capacity: int, observation_space: Box, action_space: Box, count: int = 1, others: int = 0) -> None:
+    """Raise `InputError` if replay buffers do not fit into the memory.
+
+    Args:
+        capacity: transitions that each holds, as float32.
+        observation_space, action_space: of the transitions.
+        count: number of buffers.
+        others: bytes that other buffers take.
+    """
+    needed = count * capacity * 4 * (2 * size(observation_space) + size(action_space) + 2)
+    together = f"{f'{count} buffers together need' if count > 1 else 'needs'} {needed / 1e9:,.1f} GB"
+    beside = f" beside the {others / 1e9:,.1f} GB of others" if others else ""
+    memory = physical_memory()
+    require(
+        needed + others < memory,
+        f"buffer capacity {capacity} (buffer_size): {together}{beside}, more than the {memory / 1e9:,.1f} GB "
+        f"there are; lower it{', or delete the others first' if others else ''}.",
+    )
+
+
 def peak_memory() -> float:
-    """Of this process, in MiB."""
+    """Return the most memory that this process has occupied, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux, where rusage would count what the parent occupied when it started this process
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -42,5 +67,5 @@ def peak_memory() -> float:
 
 
 def mebibytes(usage: "struct_rusage") -> float:
-    """The peak memory of a process, or on Linux of its parent when it started it, if that was more."""
+    """Return the peak memory of a process in MiB; on Linux that of its parent when it started it, if that was more."""
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,4 +1,4 @@
-"""Signs of life: bars that fit the terminal; in a log a line now and then, or none."""
+"""Progress bars that fit the terminal, and a spinner; in a log a line now and then, or none."""
 
 import sys
 import threading
@@ -14,12 +14,12 @@ _INTERVAL = 30  # seconds between two lines where there is no terminal
 
 
 def line(width: int | None, parts: Sequence[str], **state: Any) -> str:
-    """A state of a bar: title, ten cells or more, and of the parts, from the first, as many as there is room for.
+    """Format a state of a bar: title, ten cells or more, and from the first as many parts as there is room for.
 
     Args:
-        width: of the terminal, in cells; without one the line has all parts and no bar.
+        width: width of the terminal, in cells; without one the line has all parts and no bar.
         parts: formats, as of `tqdm`'s `bar_format`.
-        state: for `tqdm.format_meter`.
+        state: arguments of `tqdm.format_meter`.
     """
     if not width:
         return tqdm.format_meter(**state, ncols=None, bar_format=f"{{desc}} {', '.join(parts)}")
@@ -35,13 +35,13 @@ def line(width: int | None, parts: Sequence[str], **state: Any) -> str:
 class Bar(tqdm):  # type: ignore[type-arg] # it takes none when the program runs
     """A progress bar of which no number is cut. Where there is no terminal, a line every 30 s, the first and the last.
 
-    The variable TQDM_DISABLE takes it away.
+    The environment variable TQDM_DISABLE takes it away.
 
     Args:
-        title: what it begins with.
-        parts: what follows the bar, by names; the least important last. Those that are empty are left out.
+        title: first word of the line.
+        parts: formats of what follows the bar, by names; the least important last. Empty ones are left out.
         shown: whether there is a bar at all.
-        options: of `tqdm`. With `leave=False` there are no lines without a terminal.
+        options: further arguments of `tqdm`. With `leave=False` there are no lines without a terminal.
     """
 
     def __init__(self, title: str, parts: dict[str, str], shown: bool = True, **options: Any) -> None:
@@ -60,7 +60,7 @@ class Bar(tqdm):  # type: ignore[type-arg] # it takes none when the program runs
 
 
 class _Lines:
-    """A file in which each state of a bar is a line."""
+    """Writes each state of a bar to a file as a line."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -72,14 +72,14 @@ class _Lines:
 
 
 def fleeting(things: Iterable[Thing], doing: str, unit: str = "") -> Iterable[Thing]:
-    """The things, on a terminal with a bar that is cleared away after the last."""
+    """Iterate over the things, on a terminal with a bar that is cleared away after the last."""
     parts = {"count": f"{{n_fmt}}/{{total_fmt}}{unit}", "left": "{remaining} left"}
     return Bar(doing, parts, iterable=things, leave=False)
 
 
 @contextmanager
 def under_way(doing: str) -> Iterator[None]:
-    """Show on a terminal that something is under way, and for how long."""
+    """Spinner for long operations, with the time that they have taken; only on a terminal."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,1 +1,5 @@
-"""The same update as one compiled graph: `recording` traces an eager one, `compilation` builds it, `agent` runs it."""
+"""The same update, and the same actor, as one compiled graph.
+
+For others: `agent.CompiledUpdate`, `agent.JointUpdate` and `agent.CompiledPolicy`, which may raise
+`recording.RecordingError` and `compilation.CompilationError`; `recording.state_tensors`.
+"""

@@ -1,4 +1,4 @@
-"""What an agent does at every step, as recorded graphs: compiled, and for several agents at once.
+"""The update and the actor of an agent as recorded graphs: compiled, and for several agents at once.
 
 There is no second definition of the algorithm: `DDPG.update` and `Actor.forward` are run once, recorded, and the record
 is what runs from then on.
@@ -16,14 +16,14 @@ from ddpg.base import optimizers
 from ddpg.base.errors import require
 from ddpg.base.progress import under_way
 from ddpg.compiled import compilation
-from ddpg.compiled.recording import batched, record_policy, record_update, state
+from ddpg.compiled.recording import batched, record_actor, record_update, state_tensors
 from ddpg.replay_buffer import Batch
 
 
 class CompiledPolicy:
-    """`agent.policy`, compiled; equal to it but for rounding.
+    """The function `agent.policy` with the actor compiled; equal to it but for rounding.
 
-    Compiles once for each number of observations.
+    The actor is compiled once for each number of observations.
     """
 
     def __init__(self, agent: DDPG) -> None:
@@ -35,7 +35,7 @@ class CompiledPolicy:
         return CompiledPolicy, (self._agent,)  # compiled code holds the very tensors of its agent
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Observations `(n, obs)` to actions `(n, act)`. Raises `CompilationError`."""
+        """Map observations `(n, obs)` to actions `(n, act)`; raise `CompilationError` if there is no compiler."""
         run = self._compiled.get(len(observations))
         if run is None:
             run = self._compiled[len(observations)] = self._compile(observations.shape)
@@ -45,12 +45,12 @@ class CompiledPolicy:
         array = np.zeros(shape, self._dtype)
         inputs = torch.from_numpy(array)  # the same memory
         example = inputs.to(self._agent.device)
-        recording, tensors = record_policy(self._agent.actor, example)
-        policy = compilation.build(recording, tensors, [example], "the policy")
+        recording, tensors = record_actor(self._agent.actor, example)
+        actor = compilation.build(recording, tensors, [example], "the actor")
 
         def run(observations: np.ndarray) -> np.ndarray:
             array[:] = observations
-            return policy([inputs.to(example.device)])[0].numpy(force=True)
+            return actor([inputs.to(example.device)])[0].numpy(force=True)
 
         return run
 
@@ -63,7 +63,7 @@ class _RecordedUpdate:
         self._prepared: dict[Hashable, tuple[list[str], compilation.Function]] = {}
 
     def _prepare(self, batches: Sequence[Batch]) -> tuple[list[str], compilation.Function]:
-        """The tags of the measurements, and what makes them of the batches' tensors."""
+        """Return the tags of the measurements, and the function of the batches' tensors that returns them."""
         raise NotImplementedError
 
     def _update(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
@@ -83,7 +83,7 @@ class _RecordedUpdate:
 
 
 class CompiledUpdate(_RecordedUpdate):
-    """`agent.update(batch)`, compiled; equal to it but for rounding, as operations are fused and reordered.
+    """The compiled `agent.update(batch)`; equal to it but for rounding, as operations are fused and reordered.
 
     The first update of a new agent runs eagerly: it creates the optimizers' state. The second compiles, once for each
     shape of batch, which takes half a minute on the first occasion and about a second when the cache has it. The
@@ -101,7 +101,7 @@ class CompiledUpdate(_RecordedUpdate):
         return CompiledUpdate, (self.agent,)
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """What `DDPG.update` does and returns.
+        """Update the agent, and return the measurements of `DDPG.update`.
 
         Raises:
             InputError: if the batch does not fit the spaces.
@@ -112,19 +112,18 @@ class CompiledUpdate(_RecordedUpdate):
 
     def _prepare(self, batches: Sequence[Batch]) -> tuple[list[str], compilation.Function]:
         recording, tags = record_update(self.agent, batches[0])
-        return tags, compilation.build(recording, state(self.agent), batches[0], "the update")
+        return tags, compilation.build(recording, state_tensors(self.agent), batches[0], "the update")
 
 
 class JointUpdate(_RecordedUpdate):
-    """`agent.update(batch)` of several agents in one; equal to each one's own but for rounding.
+    """The updates of several agents in one; equal to `agent.update(batch)` of each but for rounding.
 
     The agents' tensors become rows of common ones: replace none of them, as by loading a state into an optimizer. The
     first update of new agents runs eagerly: it creates the optimizers' state.
 
     Args:
         agents: two or more, alike but for their seeds and weights, and updated equally often.
-        compiled: to machine code, or on a GPU to one CUDA graph, as in `CompiledUpdate`; otherwise operation by
-            operation.
+        compiled: whether the update is compiled, as in `CompiledUpdate`, or runs operation by operation.
 
     Raises:
         InputError: if the agents are not alike.
@@ -146,7 +145,7 @@ class JointUpdate(_RecordedUpdate):
         return JointUpdate, (self.agents, self._compiled)
 
     def __call__(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
-        """Update each agent with its batch; the measurements of `DDPG.update`, each of shape `(agents,)`.
+        """Update each agent with its batch, and return the measurements of `DDPG.update`, each of shape `(agents,)`.
 
         Raises:
             InputError: if there is not a batch for each agent, of equal size, or one does not fit the spaces; or if the
@@ -181,8 +180,8 @@ class JointUpdate(_RecordedUpdate):
         return tags, compilation.build(joint, self._stacked, inputs, f"the update of {len(self.agents)} agents")
 
     def _stack(self) -> None:
-        """Make the agents' tensors, those of them that are not yet, rows of common ones."""
-        for tensors in list(zip(*map(state, self.agents), strict=True))[len(self._stacked) :]:
+        """Make the agents' tensors rows of common ones, if they are not yet."""
+        for tensors in list(zip(*map(state_tensors, self.agents), strict=True))[len(self._stacked) :]:
             rows = torch.stack([tensor.detach() for tensor in tensors])
             for tensor, row in zip(tensors, rows, strict=True):
                 tensor.data = row
@@ -190,12 +189,12 @@ class JointUpdate(_RecordedUpdate):
 
 
 def _kind(agent: DDPG) -> dict[str, Any]:
-    """In what agents have to be alike for one graph to update them."""
+    """Return in what agents have to be alike for one graph to update them."""
     return {
         "options": {**agent.options, "seed": None},
         "optimizer": optimizers.as_data(agent.optimizer),
         "gradient stop": agent.gradient_stop,
         "critic freeze": agent.critic_freeze,
-        "shapes": [(tensor.shape, tensor.dtype, tensor.device) for tensor in state(agent)],
+        "shapes": [(tensor.shape, tensor.dtype, tensor.device) for tensor in state_tensors(agent)],
         "number of updates": agent.critic_updates,
     }

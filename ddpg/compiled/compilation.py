@@ -1,4 +1,4 @@
-"""Recorded graphs as fast code: compiled to machine code on a CPU, captured as a CUDA graph on a GPU."""
+"""Compilation of recorded graphs: to machine code on a CPU, to a CUDA graph on a GPU."""
 
 import hashlib
 import io
@@ -23,19 +23,19 @@ Function = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class CompilationError(RuntimeError):
-    """The graph cannot be compiled on this machine; eagerly the same can be run all the same."""
+    """Raised when a graph cannot be compiled on this machine; eagerly the same can be run all the same."""
 
 
 def build(recording: Recording, state: Sequence[Tensor], inputs: Sequence[Tensor], what: str) -> Function:
-    """What was recorded, as a function of inputs that lie in memory as these do, reading and writing this state.
+    """Compile a recording to a function of inputs that lie in memory as these do, reading and writing this state.
 
     On a CPU the compiled code is kept in a cache, so that the next process finds it there.
 
     Args:
-        recording: of the function.
+        recording: the recorded function.
         state: the tensors that `recording.places` counts in; not altered by this.
-        inputs: examples.
-        what: it is, for the progress shown.
+        inputs: example inputs.
+        what: name of the function, for the progress shown.
 
     Raises:
         CompilationError: if there is no C++ compiler, the cache cannot be used, or the device is neither.
@@ -50,7 +50,7 @@ def build(recording: Recording, state: Sequence[Tensor], inputs: Sequence[Tensor
 
 
 def _capture(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Function:
-    """One launch for all kernels (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs)."""
+    """Capture all kernels, to be launched as one (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs)."""
     if any(tensor.device.type != "cuda" for tensor in state):
         raise CompilationError("the optimizer keeps a part of its state on the CPU; take Adam.")
     device = inputs[0].device
@@ -100,7 +100,7 @@ def _load(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tenso
 
 
 def _read(path: Path) -> bytes | None:
-    """The compiled code in the cache, if it is there and as it was written."""
+    """Return the compiled code in the cache, if it is there and as it was written."""
     try:
         _refuse_what_others_may_change(path.parent)
         _refuse_what_others_may_change(path)
@@ -127,7 +127,7 @@ def _refuse_what_others_may_change(path: Path) -> None:
 
 
 def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> bytes:
-    """The compiled graph; kept, behind its checksum, in a file that appears whole or not at all."""
+    """Compile the graph; keep the code, behind its checksum, in a file that appears whole or not at all."""
     known = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
     compiler = next(filter(None, map(shutil.which, known)), None)
     if compiler is None:
@@ -163,12 +163,12 @@ def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> b
 
 
 def _cache_folder() -> Path:
-    """Of this user: what lies in it is run."""
+    """Return the cache of this user alone: what lies in it is run."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddpg"
 
 
 def _digest(graph: fx.GraphModule, inputs: tuple[Tensor, ...]) -> str:
-    """Of everything that the compiled code depends on."""
+    """Return the SHA-256 of everything that the compiled code depends on."""
     layout = [(tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs]
     nodes = graph.graph.find_nodes(op="get_attr")
     constants = [getattr(graph, str(node.target)).tolist() for node in nodes]
@@ -178,7 +178,7 @@ def _digest(graph: fx.GraphModule, inputs: tuple[Tensor, ...]) -> str:
 
 
 def _processor() -> str:
-    """What it can do: the code is compiled for this very one, and a home may be shared between several."""
+    """Return what the processor can do: code is compiled for this very one, and several may share a home."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

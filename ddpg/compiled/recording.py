@@ -1,4 +1,4 @@
-"""Functions of tensors as graphs, recorded from the very code that runs eagerly.
+"""Graphs of tensor functions, traced from the very code that runs eagerly.
 
 PyTorch runs the function once and writes down every operation that reaches a kernel. Autograd, gradient stop and
 critic freeze have done their work by then, so whatever they let through is in the graph, and every one of them can be
@@ -23,7 +23,7 @@ from ddpg.replay_buffer import Batch
 
 
 class RecordingError(RuntimeError):
-    """A graph cannot hold what the function does; eagerly it can be run all the same."""
+    """Raised when a function cannot be traced; eagerly it can be run all the same."""
 
 
 class Recording(NamedTuple):
@@ -36,7 +36,7 @@ class Recording(NamedTuple):
 
 
 def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
-    """`agent.update` as a function of `state(agent)` and a batch, and the tags of the measurements it returns.
+    """Record `agent.update` as a function of `state_tensors(agent)` and a batch; return also its measurements' tags.
 
     The agent itself is not updated. Its optimizers must have made their state, in an earlier update.
 
@@ -61,20 +61,20 @@ def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
         tags[:] = measurements
         return list(measurements.values())
 
-    before, remembered = state(twin), _remembered(twin)
+    before, remembered = state_tensors(twin), _remembered(twin)
     recording = _record(update, batch, before)
     if _remembered(twin) != remembered:
         raise RecordingError(
             "the gradient stop or the critic freeze remembers something from one update to the next, or draws random "
             "numbers of Python's or NumPy's, which a graph cannot."
         )
-    if list(map(id, before)) != list(map(id, state(twin))):
+    if list(map(id, before)) != list(map(id, state_tensors(twin))):
         raise RecordingError("the optimizer makes new state in an update, which a graph cannot.")
     return recording, tags
 
 
 class _UpdatesSoFar:
-    """In place of a count: the next update has a number that may be handed on, but not looked at."""
+    """Stands for the count of updates: the next one has a number that may be handed on, but not looked at."""
 
     def __add__(self, one: int) -> object:
         return _UnseenNumber()
@@ -91,7 +91,7 @@ _UnseenNumber = type("_UnseenNumber", (), dict.fromkeys(vars(int).keys() - {"__n
 
 
 def _remembered(agent: DDPG) -> bytes:
-    """What may make the next update another one, beside tensors and the update's number."""
+    """Return what may make the next update another one, beside tensors and the update's number."""
     choices = (getattr(each, "__dict__", None) for each in (agent.gradient_stop, agent.critic_freeze))
     found = (*choices, random.getstate(), np.random.get_state())
     try:
@@ -100,19 +100,19 @@ def _remembered(agent: DDPG) -> bytes:
         return repr(found).encode()
 
 
-def record_policy(actor: nn.Module, observations: Tensor) -> tuple[Recording, list[Tensor]]:
-    """The actor as a function of its parameters and buffers, which come along, and of observations `(n, obs)`."""
+def record_actor(actor: nn.Module, observations: Tensor) -> tuple[Recording, list[Tensor]]:
+    """Record the actor as a function of its parameters and buffers, also returned, and of observations `(n, obs)`."""
 
-    def policy(observations: Tensor) -> list[Tensor]:
+    def forward(observations: Tensor) -> list[Tensor]:
         with torch.no_grad():
             return [actor(observations)]
 
     tensors = [*actor.parameters(), *actor.buffers()]
-    return _record(policy, [observations], tensors), tensors
+    return _record(forward, [observations], tensors), tensors
 
 
-def state(agent: DDPG) -> list[Tensor]:
-    """All tensors that an update may read or write, in the same order for equal agents."""
+def state_tensors(agent: DDPG) -> list[Tensor]:
+    """Return all tensors that an update may read or write, in the same order for equal agents."""
     found = [tensor for module in agent.modules().values() for tensor in (*module.parameters(), *module.buffers())]
     for optimizer in (agent.critic_optimizer, agent.actor_optimizer):
         for group in optimizer.param_groups:
@@ -122,10 +122,10 @@ def state(agent: DDPG) -> list[Tensor]:
 
 
 def batched(recording: Recording, stacked: Sequence[Tensor], inputs: Sequence[Sequence[Tensor]]) -> Recording:
-    """The function for several states and inputs at once, its outputs with a leading axis.
+    """Return the recorded function for several states and inputs at once, its outputs with a leading axis.
 
     Args:
-        recording: of the function for one.
+        recording: the function for one state.
         stacked: the states, with a leading axis.
         inputs: an example for each state; the new function takes the tensors of one after those of the other.
 
@@ -145,7 +145,7 @@ def batched(recording: Recording, stacked: Sequence[Tensor], inputs: Sequence[Se
 
 
 class _OneByOne(fx.Interpreter):
-    """Operations on lists of tensors, which `torch.vmap` does not know, as one operation for each tensor."""
+    """Runs operations on lists of tensors, which `torch.vmap` does not know, as one operation for each tensor."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = target.name() if isinstance(target, torch._ops.OpOverload) else ""
@@ -165,7 +165,7 @@ class _OneByOne(fx.Interpreter):
 
 
 def _each(operands: Iterable[Any], index: int) -> list[Any]:
-    """The operands of one tensor's operation: lists hold one for each."""
+    """Return the operands of one tensor's operation: lists hold one for each."""
     return [each[index] if isinstance(each, list | tuple) else each for each in operands]
 
 
@@ -211,12 +211,12 @@ def _lift(graph: fx.GraphModule, places: dict[int, int]) -> list[int]:
 
 
 def _powers(base: float, exponents: list[Tensor]) -> list[Tensor]:
-    """Adam's powers of β, computed once: alone, each would be inlined into the loop over a parameter's elements."""
+    """Compute Adam's powers of β once: alone, each would be inlined into the loop over a parameter's elements."""
     return list(torch.stack([torch.pow(base, exponent) for exponent in exponents]).unbind())
 
 
 def _matrix_product(left: Tensor, right: Tensor) -> Any:
-    """`left @ right`, with skinny operands in the form that is fast on a CPU."""
+    """Compute `left @ right`, with skinny operands in the form that is fast on a CPU."""
     (rows, inner), columns = left.shape, right.shape[1]
     if rows == 1:  # one dot product for each column, fused with what follows
         return (left * right.t()).sum(dim=1).unsqueeze(0)
@@ -233,7 +233,7 @@ def _matrix_product(left: Tensor, right: Tensor) -> Any:
 
 
 def _affine(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """A product, rewritten in its turn, and a sum that can be fused with what follows."""
+    """Compute a product, rewritten in its turn, and a sum that can be fused with what follows."""
     return left @ right + bias
 
 

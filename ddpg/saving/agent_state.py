@@ -68,7 +68,8 @@ def from_state_dict(state: dict[str, Any], kind: type[Agent], **options: Any) ->
     except InputError:
         raise
     except Exception as error:  # a file from elsewhere may be wrong in any way
-        raise InputError(f"the checkpoint does not fit the agent: {error}; load it with its own options.") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"the checkpoint does not fit the agent: {reason}; load it with its own options.") from error
 
 
 def _from_state_dict(state: dict[str, Any], kind: type[Agent], options: dict[str, Any]) -> Agent:
@@ -102,23 +103,15 @@ def _from_state_dict(state: dict[str, Any], kind: type[Agent], options: dict[str
 
 
 def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless the weights in an agent's state are of the networks that it describes.
+    """Raise an error of PyTorch's unless the weights in an agent's state are of the networks that it describes.
 
     Takes no memory for the networks, whatever size they are said to have. `options` replace some of the state's.
     """
     observation_space, action_space = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
     with torch.device("meta"):
-        networks = make_networks(observation_space, action_space, {**state["options"], **options})
-    for kind, network in zip(("actor", "critic"), networks, strict=True):
-        expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-        for name in (kind, f"target_{kind}"):
-            found = {key: tuple(value.shape) for key, value in state["modules"][name].items()}
-            for key in sorted(expected.keys() | found.keys()):
-                require(
-                    expected.get(key) == found.get(key),
-                    f"the checkpoint's {name}.{key} is of shape {found.get(key)}; spaces and options ask for "
-                    f"{expected.get(key)}: load it with its own options.",
-                )
+        actor, critic = make_networks(observation_space, action_space, {**state["options"], **options})
+    for name, network in (("actor", actor), ("critic", critic), ("target_actor", actor), ("target_critic", critic)):
+        network.load_state_dict(state["modules"][name], assign=True)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -27,12 +27,8 @@ from ddpg.base.memory import physical_memory
 from ddpg.saving import files
 
 FOLDER = "checkpoints"
-FORMAT = "3"
+FORMAT = "4"
 Content = TypeVar("Content")
-
-
-class DamagedError(InputError):
-    """The file is not as it was written."""
 
 
 def save(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
@@ -55,13 +51,10 @@ def save(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read what `save` wrote, from the file or from a run's folder.
-
-    Of a run's checkpoints the newest one; if that is damaged the one before, with a warning.
+    """Read what `save` wrote, from the file, or from a run's folder its newest checkpoint that is whole.
 
     Raises:
-        InputError: if there is no checkpoint, or it is something else, or of another format.
-        DamagedError: if it is not as it was written.
+        InputError: if there is no checkpoint, or it is damaged, something else, or of another format.
     """
     path = Path(path)
     require(path.exists(), f"{path}: there is no such file or folder; give a checkpoint or a run's folder.")
@@ -69,48 +62,48 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _read(path)
     found = steps(path)
     require(bool(found), f"{path}: the folder holds no checkpoint; give the folder of a run.")
-    return newest_sound(found, lambda step: _read(path / FOLDER / name(step)))
+    return newest(found, lambda step: _read(path / FOLDER / name(step)))
 
 
-def newest_sound(steps: Sequence[int], read: Callable[[int], Content]) -> Content:
-    """What `read` returns of the first step's checkpoint in which it finds no damage; warns of those before.
+def newest(steps: Sequence[int], read: Callable[[int], Content]) -> Content:
+    """Return what `read` returns for the first of these steps that it does not refuse; warn of those before.
 
     Raises:
-        DamagedError: if all are damaged.
+        InputError: if it refuses all of them.
     """
-    damages: list[str] = []
+    refusals: list[str] = []
     for step in steps:
         try:
             content = read(step)
-        except DamagedError as error:
-            damages.append(str(error))
+        except InputError as error:
+            refusals.append(str(error))
             continue
-        for damage in damages:
-            warnings.warn(f"{damage} The one of step {step} is taken instead.", Note, stacklevel=3)
+        for refusal in refusals:
+            warnings.warn(f"{refusal} The one of step {step} is taken instead.", Note, stacklevel=3)
         return content
-    raise DamagedError("\n".join(damages))
+    raise InputError("\n".join(refusals))
 
 
 def name(step: int) -> str:
-    """The file name of the checkpoint of an environment step."""
+    """Return the file name of the checkpoint of an environment step."""
     return f"{step}.safetensors"
 
 
 def steps(folder: Path) -> list[int]:
-    """The environment steps of which a run's folder holds checkpoints, newest first."""
+    """Return the environment steps of which a run's folder holds checkpoints, newest first."""
     paths = (folder / FOLDER).glob("*.safetensors")
     found = [int(path.stem) for path in paths if path.stem.isdecimal() and path.name == name(int(path.stem))]
     return sorted(found, reverse=True)
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that the numbers come from."""
+    """Return the versions of Python and of the packages that the numbers come from."""
     packages = ("ddpg", "torch", "gymnasium", "numpy")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
 
 def surroundings() -> dict[str, str]:
-    """What the numbers of a run depend on beside its settings."""
+    """Return what the numbers of a run depend on beside its settings."""
     return {
         **versions(),
         "threads": str(torch.get_num_threads()),
@@ -119,12 +112,6 @@ def surroundings() -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        start = file.read(4)
-    require(
-        not start.startswith(b"PK"),
-        f"{path}: made by torch.save, which this version neither writes nor reads; train anew.",
-    )
     size = path.stat().st_size
     require(
         size < physical_memory(),
@@ -145,21 +132,26 @@ def _read(path: Path) -> dict[str, Any]:
             # Copies, so that nothing depends on the file any more.
             tensors = {each: file.get_tensor(each).clone() for each in file.keys()}  # noqa: SIM118
         text = metadata["content"]
-        if _checksum(text, tensors) != metadata["sha256"]:
-            raise DamagedError(f"{damage} (its checksum does not fit); give one that this project wrote.")
+        checksum = _checksum(text, tensors)
+        require(
+            checksum == metadata["sha256"],
+            f"{damage} (its checksum does not fit); give one that this project wrote.",
+        )
         content = json.loads(text)
-        _put_back(tensors, content)
+        for place, tensor in tensors.items():
+            *parents, last = json.loads(place)
+            functools.reduce(operator.getitem, parents, content)[last] = tensor
         require("agent" in content, f"{damage} (there is no agent in it).")
     except InputError:
         raise
     except Exception as error:  # a file from elsewhere may be wrong in any way
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DamagedError(f"{damage} ({reason}); give one that this project wrote.") from error
+        raise InputError(f"{damage} ({reason}); give one that this project wrote.") from error
     return dict(content)
 
 
 def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the plain data and of each tensor's name, type, shape and bytes."""
+    """Return the SHA-256 of the plain data and of each tensor's name, type, shape and bytes."""
     digest = hashlib.sha256(text.encode())
     for key in sorted(tensors):
         tensor = tensors[key]
@@ -169,7 +161,7 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _without_tensors(value: Any, place: list[str | int], tensors: dict[str, Tensor]) -> Any:
-    """The data with null in the place of each tensor or array; these go to `tensors`, named by their place."""
+    """Return the data with null for each tensor or array; put these into `tensors`, under their place as JSON."""
     match value:
         case Tensor() | np.ndarray():
             # A clone, without what else may lie in the tensor's memory, another seed's weights for instance.
@@ -180,10 +172,3 @@ def _without_tensors(value: Any, place: list[str | int], tensors: dict[str, Tens
         case list() | tuple():
             return [_without_tensors(each, [*place, index], tensors) for index, each in enumerate(value)]
     return value
-
-
-def _put_back(tensors: Mapping[str, Tensor], content: Any) -> None:
-    """Each tensor into its place in the data."""
-    for name, tensor in tensors.items():
-        *parents, last = json.loads(name)
-        functools.reduce(operator.getitem, parents, content)[last] = tensor

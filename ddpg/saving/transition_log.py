@@ -6,17 +6,16 @@ that make up its replay buffer, each with its checksum.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple
 
-import safetensors
-from safetensors.torch import save as serialized
+from safetensors.torch import load, save
 from torch import Tensor
 
+from ddpg.base.errors import InputError, require
 from ddpg.replay_buffer import ReplayBuffer
 from ddpg.saving import checkpoint, files
-from ddpg.saving.checkpoint import DamagedError
 
 FOLDER = "transitions"
 _LARGEST = 2**16  # rows of a part, so that the memory to write or read one is small
@@ -31,29 +30,21 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the file."""
-        return f"{self.first}-{self.last}.safetensors"
-
-    @classmethod
-    def parse(cls, data: object) -> Self:
-        """From plain data. Raises `DamagedError` if it is something else."""
-        match data:
-            case [int(first), int(last), str(sha256)] if 0 <= first < last <= first + _LARGEST:
-                return cls(first, last, sha256)
-        raise DamagedError(f"{str(data)[:100]}: not a part of a replay buffer; the checkpoint is damaged.")
+        """File name; `ValueError` unless the numbers are whole."""
+        return f"{self.first:d}-{self.last:d}.safetensors"
 
 
 class TransitionLog:
     """The parts that hold a replay buffer's transitions.
 
     Args:
-        folder: of the run.
-        parts: those that a checkpoint lists; none for a new run.
+        folder: the run's folder.
+        parts: `[first, last, sha256]` of each part that a checkpoint lists; none for a new run.
     """
 
-    def __init__(self, folder: Path, parts: list[Part] | None = None) -> None:
+    def __init__(self, folder: Path, parts: Iterable[Iterable[Any]] = ()) -> None:
         self._folder = folder / checkpoint.FOLDER / FOLDER
-        self.parts = parts or []
+        self.parts = [Part(*part) for part in parts]
 
     def write(self, buffer: ReplayBuffer) -> None:
         """Add what the buffer got since the last time.
@@ -69,35 +60,30 @@ class TransitionLog:
         first = self.parts[-1].last if self.parts else oldest
         while first < buffer.added:
             last = min(first + _LARGEST, buffer.added)
-            data = serialized({"rows": buffer.rows(first, last).cpu()})
+            data = save({"rows": buffer.rows(first, last).cpu()})
             part = Part(first, last, hashlib.sha256(data).hexdigest())
             files.write(self._folder / part.name, data)
             self.parts.append(part)
             first = last
 
     def read(self, oldest: int = 0) -> Iterator[Tensor]:
-        """The rows `(n, width)` of each part, in order, from that of transition number `oldest` on.
+        """Yield the rows `(n, width)` of each part, in order, from that of transition number `oldest` on.
 
         Raises:
-            DamagedError: if a part is missing, or not the one that the checkpoint was written with.
+            InputError: if a part is missing, or not the one that the checkpoint was written with.
         """
         for part in self.parts:
             path = self._folder / part.name
             try:
-                with open(path, "rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-                if found != part.sha256:
-                    raise DamagedError(
-                        f"{path}: not the transitions that the checkpoint was written with; the file was damaged or "
-                        "taken from another run."
-                    )
-                with safetensors.safe_open(path, "pt") as file:
-                    shape = tuple(file.get_slice("rows").get_shape())
-                    if len(shape) != 2 or shape[0] != part.last - part.first:
-                        raise DamagedError(f"{path}: transitions of shape {shape} do not fit the checkpoint's.")
-                    yield file.get_tensor("rows")[max(0, oldest - part.first) :]
-            except (OSError, safetensors.SafetensorError) as error:
-                raise DamagedError(f"{path}: the transitions of the checkpoint cannot be read ({error}).") from error
+                data = path.read_bytes()
+            except OSError as error:
+                raise InputError(f"{path}: the transitions of the checkpoint cannot be read ({error}).") from error
+            require(
+                hashlib.sha256(data).hexdigest() == part.sha256,
+                f"{path}: not the transitions that the checkpoint was written with; the file was damaged or taken from "
+                "another run.",
+            )
+            yield load(data)["rows"][max(0, oldest - part.first) :]
 
     def delete_before(self, first: int) -> None:
         """Delete the parts whose transitions all come before this one, and what a broken-off process left."""

@@ -10,25 +10,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tensorboard.util.tensor_util import make_ndarray
+from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
-from ddpg.command_line.main import CONF
-from ddpg.saving import checkpoint, events
-from ddpg.saving.transition_log import Part, TransitionLog
+from ddpg.saving import checkpoint
+from ddpg.saving.transition_log import TransitionLog
 from ddpg.training.run import RESULT_NAME
-from ddpg.training.settings import Settings
 
 _QUIETLY = "ignore:resource_tracker"
-
-
-def run_settings(*overrides: str) -> Settings:
-    """Return the default settings, with overrides as on the command line."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        values: Any = OmegaConf.to_container(compose("train", list(overrides)))
-    return Settings.check({key: value for key, value in values.items() if key in Settings.model_fields})
 
 
 def start(arguments: Sequence[str], folder: Path) -> BaseProcess:
@@ -75,7 +63,7 @@ def outcome(run: Path) -> dict[str, Any]:
     training = content["training"]
     buffer = hashlib.sha256()
     oldest = max(0, training["buffer"]["added"] - content["settings"]["buffer_size"])
-    for rows in TransitionLog(run, [Part.parse(each) for each in training["parts"]]).read(oldest):
+    for rows in TransitionLog(run, training["parts"]).read(oldest):
         buffer.update(rows.numpy().tobytes())
     generators = [training["buffer"]["generator"].tolist(), training["generator"], content["agent"]["generator"]]
     return {
@@ -90,13 +78,10 @@ def outcome(run: Path) -> dict[str, Any]:
 
 
 def curves(run: Path) -> list[tuple[str, int, float]]:
-    """Every point in the event file, in order, as tag, step and value; those of `time/` aside."""
-    points = []
-    for event in EventFileLoader(str(run / events.NAME)).Load():
-        for value in event.summary.value:
-            if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith("time/"):
-                points.append((value.tag, event.step, float(make_ndarray(value.tensor).item())))
-    return points
+    """Every point that TensorBoard shows, as tag, step and value; those of `time/` aside."""
+    events = EventAccumulator(str(run), size_guidance={SCALARS: 0}).Reload()
+    tags = [tag for tag in events.Tags()[SCALARS] if not tag.startswith("time/")]
+    return [(tag, event.step, event.value) for tag in sorted(tags) for event in events.Scalars(tag)]
 
 
 def digest(values: Any) -> str:

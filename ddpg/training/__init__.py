@@ -1,1 +1,5 @@
-"""A run from its `settings` to its result: `run` is one seed, `loop` trains it, `resume` takes it up again."""
+"""The training loop: from `settings` to a run's result, and from a run's folder on again.
+
+For others: `settings.Settings`; `loop.Training`, `loop.check_runs` and `loop.folders`; `resume`; `evaluation.evaluate`;
+`run.DivergedError` and `run.RESULT_NAME`; `stopping.Stopped`.
+"""

@@ -1,4 +1,4 @@
-"""Evaluation: what the policy earns without exploration, from fixed starts."""
+"""Evaluation: the return of the actor without exploration, from fixed initial states."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -16,20 +16,17 @@ FINAL_EPISODES = 100
 
 
 class Evaluation(NamedTuple):
-    """One figure an episode, `(episodes,)` each, in the order of the starts.
-
-    `start_values` are the critic's Q(s, μ(s)) at the start, `discounted_returns` what the episode then came to. An
-    episode that a limit ends is counted up to there.
-    """
+    """Figures of deterministic episodes, each `(episodes,)`; an episode that a limit ends counts up to there."""
 
     returns: np.ndarray
     lengths: np.ndarray
     start_values: np.ndarray
+    """the critic's Q(s, μ(s)) of the initial state"""
     discounted_returns: np.ndarray
 
     @property
     def q_bias(self) -> float:
-        """How much more the critic promises at the start than follows, on average."""
+        """Mean overestimation: Q of the initial state minus the discounted return."""
         return float((self.start_values - self.discounted_returns).mean())
 
 
@@ -40,13 +37,13 @@ def evaluate(
     max_episode_steps: float = math.inf,
     heed: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Deterministic episodes; episode i starts from `environment.reset(seed=10000 + i)`.
+    """Run deterministic episodes; episode i starts from `environment.reset(seed=10000 + i)`.
 
     Args:
         agent: acts without exploration.
-        environment: a single one, not a vector.
-        episodes: the numbers of the episodes; a progress bar around them shows how far it is.
-        max_episode_steps: where an episode is cut off that does not end by itself.
+        environment: a single environment, not a vector.
+        episodes: numbers of the episodes; may be a progress bar around them.
+        max_episode_steps: number of steps after which an episode is cut off.
         heed: called before every step; may raise.
     """
     figures = []

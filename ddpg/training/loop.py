@@ -1,10 +1,13 @@
-"""The loop: act, store, update, and at intervals measure, evaluate and keep; for one seed or several at once."""
+"""The training loop: act, store, update; at intervals measure, evaluate and save.
+
+A `Run` is one seed; the `Training` is the loop around one run or several.
+"""
 
 import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import pairwise
@@ -18,15 +21,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ddpg.base.errors import FaultyEnvironmentError, InputError, Note
+from ddpg.base.memory import check_memory
 from ddpg.base.progress import fleeting
 from ddpg.compiled.agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.compiled.compilation import CompilationError
 from ddpg.compiled.recording import RecordingError
 from ddpg.environments.collector import make_environment
 from ddpg.environments.repetition import repeats
-from ddpg.replay_buffer import Batch, check_memory
+from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
-from ddpg.training.evaluation import FINAL_EPISODES, Evaluation
+from ddpg.training.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.training.run import DivergedError, Run
 from ddpg.training.settings import Settings
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
@@ -35,7 +39,7 @@ _AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_
 
 
 def suitable_threads(hidden_sizes: Sequence[int], batch_size: int, seeds: int = 1) -> int:
-    """How many threads of PyTorch an update of these sizes repays; the same for equal sizes on equal machines.
+    """Return how many threads of PyTorch an update of these sizes repays; the same for equal sizes on equal machines.
 
     A second thread has to be woken for every operation, which small ones do not repay: on two cores, Pendulum's update
     took 1.03 times as long with two threads at 64/64/128 (networks and batch), 1.04 at 256/256/64, 0.86 at 256/256/128.
@@ -46,7 +50,7 @@ def suitable_threads(hidden_sizes: Sequence[int], batch_size: int, seeds: int = 
 
 
 def choose_threads(settings: Settings) -> int:
-    """As many of the suitable ones as nothing else needs: a thread that waits for a core holds all others up."""
+    """Return as many of the suitable threads as nothing else needs: one that waits for a core holds all others up."""
     suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
     if suitable == 1:
         return 1
@@ -55,17 +59,17 @@ def choose_threads(settings: Settings) -> int:
 
 
 def folders(folder: Path, settings: Settings) -> dict[int, Path]:
-    """The folder of each seed's run: the given one, or one below it for each of several seeds."""
+    """Return the folder of each seed's run: the given one, or one below it for each of several seeds."""
     seeds = range(settings.seed, settings.seed + settings.seeds)
     return {seed: folder if settings.seeds == 1 else folder / str(seed) for seed in seeds}
 
 
 def check_runs(settings: Settings, at_once: int = 1) -> None:
-    """Make the environment once, and see whether the replay buffers fit into the memory.
+    """Check that the environment can be made and that the replay buffers fit into the memory.
 
     Args:
-        settings: of a training.
-        at_once: how many such trainings this machine does; of each counts what it can fill.
+        settings: settings of a training.
+        at_once: number of such trainings at once on this machine; of each counts what it can fill.
 
     Raises:
         InputError: if it cannot be made, or they do not.
@@ -81,11 +85,11 @@ def check_runs(settings: Settings, at_once: int = 1) -> None:
 
 
 class Training:
-    """The runs of one seed or of several, step by step together, from their first environment step to their results.
+    """The loop that takes the runs of one seed or several, step by step together, from the first step to the results.
 
     Args:
-        settings: of all of them.
-        folder: where they go, as `folders` says.
+        settings: settings of all runs.
+        folder: where the runs go, as `folders` says.
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
@@ -100,7 +104,7 @@ class Training:
         self._try_to_repeat()
         self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
         self.failures: dict[int, Exception] = {}
-        """the seeds that had to be given up"""
+        """why seeds had to be given up, by seed"""
         self._seconds = 0.0
         self._started = time.perf_counter()
         self._request = StopRequest()
@@ -112,7 +116,7 @@ class Training:
         """Go on from the content of each run's checkpoint.
 
         Raises:
-            InputError: if one is not of its run.
+            InputError: if one does not belong to its run.
         """
         before = contents[0].get("made_with")
         before = before if isinstance(before, dict) else {}
@@ -132,7 +136,7 @@ class Training:
         self._choose_code()
 
     def run(self) -> dict[int, Evaluation]:
-        """Train up to `total_steps`, write checkpoints and results; the final evaluation of each seed.
+        """Train up to `total_steps`, write checkpoints and results, and return the final evaluation of each seed.
 
         Raises:
             Stopped: after a checkpoint, if SIGINT or SIGTERM asked for it.
@@ -153,20 +157,20 @@ class Training:
                 self._save_unless_saved()
                 raise
             self._save_unless_saved()
+            for run in self.runs:
+                run.telemetry.steps_done()
             # After the checkpoint: a run that is extended later has no evaluation here.
             if self.step % self.settings.evaluation.interval:
                 self._each(self._evaluate)
-            for run in self.runs:
-                run.telemetry.close_bar()
             return {run.settings.seed: self._finish(run) for run in self.runs}
 
     def _heed(self) -> None:
-        """Raise `Stopped` if a signal has asked for it."""
+        """Raise `Stopped` if a signal has come."""
         if self._request.number is not None:
             raise Stopped(self._request.number)
 
     def _say_threads(self) -> None:
-        """Unless they are asked for, or those that an idle machine would take."""
+        """Print the number of threads if other work has lowered it."""
         settings, threads = self.settings, torch.get_num_threads()
         idle = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         if settings.threads is None and threads != idle:
@@ -179,12 +183,12 @@ class Training:
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
         episodes = fleeting(range(FINAL_EPISODES), f"final evaluation{seed}", " episodes")
-        evaluation = run.evaluate(self.evaluation_environment, episodes, self._heed)
+        evaluation = self._evaluated(run, episodes)
         run.finish(evaluation, self._seconds)
         return evaluation
 
     def _try_to_repeat(self) -> None:
-        """Say so at the start if an episode cannot be repeated, as evaluations and resumed runs do."""
+        """Warn at the start if an episode cannot be repeated, as evaluations and resumed runs do."""
         with suppress(FaultyEnvironmentError):  # which is said where it matters
             if not repeats(self.evaluation_environment):
                 warnings.warn(
@@ -203,16 +207,16 @@ class Training:
 
     @property
     def step(self) -> int:
-        """Environment steps so far, of each run."""
+        """Environment steps of each run so far."""
         return self.runs[0].step
 
     @property
     def updates(self) -> int:
-        """Gradient steps so far, of each run."""
+        """Gradient steps of each run so far."""
         return self.runs[0].agent.critic_updates
 
     def advance(self) -> None:
-        """One step of every environment, and all that is due after it."""
+        """Take one step in every environment, and do all that is due after it."""
         before = self.step
         self._each(Run.interact)
         self._learn()
@@ -235,7 +239,7 @@ class Training:
         self._each(self._save_or_say)
 
     def _save_or_say(self, run: Run) -> None:
-        """Training goes on without a checkpoint, too: the disk may have room again at the next."""
+        """Save, or say that it failed: training goes on, since the disk may have room again at the next checkpoint."""
         try:
             run.save(self._seconds)
         except OSError as error:
@@ -246,7 +250,7 @@ class Training:
             )
 
     def _learn(self) -> None:
-        """The gradient steps that are due."""
+        """Take the gradient steps that are due."""
         due = self._updates_until(self.step)
         while self.updates < due:
             audit = self.settings.audit and self.updates + 1 in (1, self._updates_until(self._last_step))
@@ -265,7 +269,7 @@ class Training:
         self._each(lambda run: run.check(measurements[run]))
 
     def _updates_until(self, step: int) -> int:
-        """How many updates are due by an environment step."""
+        """Return the number of gradient steps due by an environment step."""
         return int((step - self.settings.learning_starts) * self.settings.gradient_steps_per_step)
 
     @property
@@ -274,7 +278,7 @@ class Training:
         return -(-self.settings.total_steps // envs) * envs
 
     def _due(self, interval: int, before: int) -> bool:
-        """Whether the environment steps since `before` completed an interval."""
+        """Return whether the environment steps since `before` completed an interval."""
         return self.step // interval > before // interval
 
     def _evaluate_if_due(self, run: Run) -> None:
@@ -283,11 +287,15 @@ class Training:
             run.evaluation_due = False
 
     def _evaluate(self, run: Run) -> None:
-        episodes = range(self.settings.evaluation.episodes)
-        run.telemetry.evaluation(self.step, run.evaluate(self.evaluation_environment, episodes, self._heed))
+        run.telemetry.evaluation(self.step, self._evaluated(run, range(self.settings.evaluation.episodes)))
+
+    def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
+        environment, limit = self.evaluation_environment, self.settings.evaluation.max_episode_steps
+        environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
+        return evaluate(run.agent, environment, episodes, limit, self._heed)
 
     def _each(self, do: Callable[[Run], None]) -> None:
-        """Do it for every run. Of several, one that fails is given up, and the others go on."""
+        """Call `do` for every run. Of several, one that fails is given up, and the others go on."""
         for run in list(self.runs):
             try:
                 self._or_plainly(partial(do, run))
@@ -307,7 +315,7 @@ class Training:
         self._choose_code()
 
     def _or_plainly(self, do: Callable[[], object]) -> None:
-        """Do it; if code cannot be recorded or compiled, once more with plainer code."""
+        """Call `do`; if code cannot be recorded or compiled, once more with plainer code."""
         try:
             do()
         except (RecordingError, CompilationError) as error:
@@ -318,10 +326,10 @@ class Training:
             do()
 
     def _choose_code(self) -> None:
-        """What acts and updates: compiled code or eager, one update for all runs or one for each."""
+        """Choose what acts and updates: compiled code or eager, one update for all runs or one for each."""
         agents = [run.agent for run in self.runs]
         for run in self.runs:
-            run.policy = CompiledPolicy(run.agent) if self._compiled else None
+            run.compiled_policy = CompiledPolicy(run.agent) if self._compiled else None
         if self._joint and len(agents) > 1:
             joint = JointUpdate(agents, self._compiled)
             self._update: Callable[[Sequence[Batch]], list[Mapping[str, Tensor]]]
@@ -332,6 +340,6 @@ class Training:
 
 
 def _of_each(measurements: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
-    """The measurements of each agent, of those of all."""
+    """Split measurements of shape `(agents,)` into those of each agent."""
     rows = zip(*(values.unbind() for values in measurements.values()), strict=True)
     return [dict(zip(measurements, row, strict=True)) for row in rows]

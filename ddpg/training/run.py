@@ -1,10 +1,10 @@
-"""One run: an agent among its environments, its replay buffer, and what it leaves in its folder."""
+"""One seed's run: an agent among its environments, its replay buffer, and what it leaves in its folder."""
 
 import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from ddpg.base import optimizers
 from ddpg.base.errors import FaultyEnvironmentError, InputError, real, require, whole
 from ddpg.base.memory import peak_memory
 from ddpg.compiled.agent import CompiledPolicy
-from ddpg.compiled.recording import state
+from ddpg.compiled.recording import state_tensors
 from ddpg.environments.collector import Collector, Transitions, make_vector
-from ddpg.environments.episodes import CheckedEnvironment
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
-from ddpg.saving.transition_log import Part, TransitionLog
-from ddpg.training.evaluation import FIRST_SEED, Evaluation, evaluate
+from ddpg.saving.transition_log import TransitionLog
+from ddpg.training.evaluation import FIRST_SEED, Evaluation
 from ddpg.training.settings import Settings
 from ddpg.training.telemetry import Telemetry, applied_gradients, target_actor_gap
 
@@ -33,11 +32,11 @@ RESULT_NAME = "result.json"
 
 
 class DivergedError(RuntimeError):
-    """Losses, weights or actions are no longer finite."""
+    """Raised when losses, weights or actions are no longer finite."""
 
 
 def make_agent(settings: Settings, observation_space: Box, action_space: Box) -> DDPG:
-    """The agent that the settings describe."""
+    """Return the agent that the settings describe."""
     options = settings.agent.model_dump()
     options["optimizer"] = optimizers.named(options["optimizer"], options.pop("optimizer_options"))
     return DDPG(
@@ -53,11 +52,11 @@ def make_agent(settings: Settings, observation_space: Box, action_space: Box) ->
 
 
 class Run:
-    """What belongs to one seed. `Training` says when what of it is due.
+    """All that belongs to one seed; `Training` is the loop that says what is due when.
 
     Args:
-        settings: of the run, with its own seed.
-        folder: where events, checkpoint and result go.
+        settings: of this run, with its own seed.
+        folder: where events, checkpoints and result go.
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
@@ -66,8 +65,8 @@ class Run:
 
     telemetry: Telemetry
     """while the run is under way"""
-    policy: CompiledPolicy | None = None
-    """what acts in place of the agent's actor, if anything"""
+    compiled_policy: CompiledPolicy | None = None
+    """acts in place of the agent's actor, if there is one"""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
@@ -86,14 +85,13 @@ class Run:
         self.generator = np.random.default_rng([settings.seed, 1])  # of the random actions before learning starts
         self._copy: DDPG | None = None
         self._log = TransitionLog(folder)
-        self._first_needed: dict[int, int] = {}  # by the step of a checkpoint, the number of its oldest transition
-        self._events = (0, "")
-        self._extended = False
+        self._described = False  # whether the event files hold these settings
         self.saved_step: int | None = None
-        """of the newest checkpoint"""
+        """environment step of the newest checkpoint"""
         self.step = 0
+        """environment steps so far"""
         self.measured_step = 0
-        """when an update was last measured"""
+        """environment step at which an update was last measured"""
         self.evaluation_due = False
         """whether one is to be done before the next step; a stop may have broken it off"""
         self.returns = np.zeros(env.num_envs)
@@ -102,9 +100,8 @@ class Run:
     def open(self, shown: bool) -> Telemetry:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
         name = self.settings.env.id.rpartition(":")[2]  # without the module
-        total_steps = self.settings.total_steps
-        self.telemetry = Telemetry(self.folder, name, total_steps, self.step, self._events, shown)
-        if self.telemetry.events.size == 0 or self._extended:
+        self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step, shown)
+        if not self._described:
             self.telemetry.describe(self.settings.model_dump())
         return self.telemetry
 
@@ -113,7 +110,7 @@ class Run:
         self.collector.close()
 
     def interact(self) -> None:
-        """One step of every environment, kept in the buffer.
+        """Take one step in every environment, and store the transitions.
 
         Raises:
             DivergedError: if the actor's actions are not finite.
@@ -134,7 +131,7 @@ class Run:
 
     def _actions(self) -> np.ndarray:
         if self.step >= self.settings.learning_starts:
-            actions = self.agent.act(self.collector.observations, explore=True, policy=self.policy)
+            actions = self.agent.act(self.collector.observations, explore=True, policy=self.compiled_policy)
             if not np.isfinite(actions).all():
                 raise self._diverged("the actor's action is not finite")
             return actions
@@ -154,12 +151,12 @@ class Run:
             self.agent.exploration.reset(ended)
 
     def measure(self, batch: Batch, shown: bool, audit: bool) -> None:
-        """What an update with this batch does, seen on a copy of the agent, so that training goes on unobserved.
+        """Observe the update with this batch on a copy of the agent, so that training goes on unobserved.
 
         Args:
-            batch: of the update that is due.
-            shown: as points of the curves.
-            audit: trace it, and show table and pictures.
+            batch: the one that the agent itself is updated with next.
+            shown: whether the measurements become points of the curves.
+            audit: whether the update is traced, and its table and pictures are shown.
         """
         agent = self._up_to_date_copy()
         with GradientFlow(agent.modules(), trace=audit) as flow:
@@ -171,14 +168,27 @@ class Run:
         if audit:
             self.telemetry.audit(self.step, flow)
 
+    def _up_to_date_copy(self) -> DDPG:
+        """Return the agent's copy, which is made once, since making one takes as long as an update."""
+        own = state_tensors(self.agent)
+        # An optimizer makes its state at its first update.
+        if self._copy is None or len(state_tensors(self._copy)) != len(own):
+            self._copy = copy.deepcopy(self.agent)
+            for tensor in state_tensors(self._copy):
+                tensor.data = tensor.data.clone()  # without the other agents' whose rows it may lie among
+        with torch.no_grad():
+            torch._foreach_copy_(state_tensors(self._copy), own)
+        self._copy.critic_updates = self.agent.critic_updates
+        return self._copy
+
     def check(self, measurements: Mapping[str, Tensor]) -> None:
-        """Raise `DivergedError` if a loss of the update that returned these is not finite."""
+        """Raise `DivergedError` if a loss among an update's measurements is not finite."""
         losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor")}
         if not all(map(math.isfinite, losses.values())):
             raise self._diverged(", ".join(f"{tag}={value}" for tag, value in losses.items()))
 
     def _broken_weights(self) -> list[str]:
-        """The parameters that are not finite."""
+        """Return the names of the parameters that are not finite."""
         return [
             f"{name}.{each}"
             for name, module in self.agent.modules().items()
@@ -195,25 +205,14 @@ class Run:
             f"agent.actor_lr={self.settings.agent.actor_lr}."
         )
 
-    def _up_to_date_copy(self) -> DDPG:
-        """The agent's copy, made once, since making one takes as long as an update."""
-        tensors = state(self.agent)
-        # An optimizer makes its state at its first update.
-        if self._copy is None or len(state(self._copy)) != len(tensors):
-            self._copy = copy.deepcopy(self.agent)
-            for tensor in state(self._copy):  # that may be a row of several agents' tensor, which is copied whole
-                tensor.data = tensor.data.clone()
-        else:
-            with torch.no_grad():
-                torch._foreach_copy_(state(self._copy), tensors)
-            self._copy.critic_updates = self.agent.critic_updates
-        return self._copy
-
     def save(self, seconds: float) -> None:
-        """Write the checkpoint that evaluation reads and a resumed run goes on from; `seconds` of training so far.
+        """Write the checkpoint that evaluation reads and a resumed run goes on from.
 
         What the replay buffer got since the last one is added to what lies on the disk. Older checkpoints than
         `checkpoint.keep` says are deleted once the new one is complete.
+
+        Args:
+            seconds: of training so far.
 
         Raises:
             DivergedError: if the weights are not finite.
@@ -221,14 +220,14 @@ class Run:
         """
         if self._broken_weights():
             raise self._diverged("its weights are not kept")
-        self.telemetry.events.flush()
+        self.telemetry.flush()
         self._log.write(self.buffer)
         content = {
             "agent": agent_state.state_dict(self.agent),
             "settings": self.settings.model_dump(),
             "training": {
                 "buffer": self.buffer.state_dict(),
-                "parts": [list(part) for part in self._log.parts],
+                "parts": self._log.parts,
                 "collector": self.collector.state_dict(),
                 "generator": self.generator.bit_generator.state,
                 "step": self.step,
@@ -238,12 +237,10 @@ class Run:
                 "measured_step": self.measured_step,
                 "evaluation_due": self.evaluation_due,
                 "statistics": self.collector.statistics,
-                "events": [self.telemetry.events.size, self.telemetry.events.sha256],
             },
         }
         checkpoint.save(self.folder / checkpoint.FOLDER / checkpoint.name(self.step), content)
         self.saved_step = self.step
-        self._first_needed[self.step] = self.buffer.added - len(self.buffer)
         self._forget_old()
 
     def _forget_old(self) -> None:
@@ -252,11 +249,11 @@ class Run:
         kept = [step for step in steps if step <= self.step][: self.settings.checkpoint.keep]
         for step in set(steps) - set(kept):
             (self.folder / checkpoint.FOLDER / checkpoint.name(step)).unlink(missing_ok=True)
-        # Of a checkpoint of an earlier process it is not known which transitions it needs: those stay with it.
-        self._log.delete_before(min(self._first_needed.get(step, 0) for step in kept))
+        # Each environment step adds one transition.
+        self._log.delete_before(min(kept) - self.buffer.capacity)
 
     def load(self, content: dict[str, Any]) -> float:
-        """Go on from a checkpoint's content; the seconds of training so far.
+        """Go on from a checkpoint's content, and return the seconds of training so far.
 
         Raises:
             InputError: if it is not one of this run.
@@ -265,25 +262,21 @@ class Run:
         self._compare(content["agent"])
         self.agent = agent_state.from_state_dict(content["agent"], DDPG, device=self.settings.device)
         try:
-            self._log = TransitionLog(self.folder, [Part.parse(each) for each in state["parts"]])
+            self._log = TransitionLog(self.folder, state["parts"])
             oldest = max(0, whole("added", state["buffer"]["added"], least=0) - self.buffer.capacity)
             self.buffer.load_state_dict(state["buffer"], self._log.read(oldest))
             self.collector.load_state_dict(state["collector"])
             self.generator.bit_generator.state = state["generator"]
-            for name in ("step", "measured_step"):
-                setattr(self, name, whole(name, state[name], least=0))
+            self.step = self.saved_step = whole("step", state["step"], least=0)
+            self.measured_step = whole("measured_step", state["measured_step"], least=0)
             self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
             self.evaluation_due = bool(state["evaluation_due"])
-            size, sha256 = state["events"]
-            self._events = whole("events", size, least=0), str(sha256)
             seconds = real("seconds", state["seconds"], least=0)
         except (InputError, FaultyEnvironmentError):
             raise
         except Exception as error:  # a file from elsewhere may be wrong in any way
             raise InputError(f"{self.folder}: the checkpoint does not fit its run ({error}); train anew.") from error
-        self.saved_step = self.step
-        self._first_needed = {self.step: oldest}
-        self._extended = content["settings"] != self.settings.model_dump()
+        self._described = content["settings"] == self.settings.model_dump()
         return seconds
 
     def _compare(self, described: Mapping[str, Any]) -> None:
@@ -296,19 +289,6 @@ class Run:
                 f"{self.folder}: the checkpoint is of another agent than the settings and the environment ask for, its "
                 f"{key.replace('_', ' ')} is {found}, not {value}; train anew.",
             )
-
-    def evaluate(
-        self, environment: CheckedEnvironment, episodes: Iterable[int], heed: Callable[[], None]
-    ) -> Evaluation:
-        """Without exploration, under the statistics that the run's own environments have gathered.
-
-        Args:
-            environment: of the same kind as the run's own.
-            episodes: their numbers; may be a progress bar around them.
-            heed: called before every step; may raise.
-        """
-        environment.freeze(self.collector.statistics)
-        return evaluate(self.agent, environment, episodes, self.settings.evaluation.max_episode_steps, heed)
 
     def finish(self, evaluation: Evaluation, seconds: float) -> None:
         """Write the final evaluation down as the result.
@@ -344,7 +324,7 @@ class Run:
             ) from error
 
     def _weights_digest(self) -> str:
-        """SHA-256 of the parameters of all four networks: equal if and only if they are, bit for bit."""
+        """Return the SHA-256 of the parameters of all four networks: equal if and only if they are, bit for bit."""
         digest = hashlib.sha256()
         for module in self.agent.modules().values():
             for parameter in module.parameters():

@@ -11,7 +11,7 @@ from ddpg.environments.processes import SIGNALS
 
 
 class Stopped(BaseException):
-    """The program was told to stop, by this signal. Like KeyboardInterrupt it is no error."""
+    """Raised when a signal, of this number, told the program to stop. Like KeyboardInterrupt it is no error."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -19,19 +19,19 @@ class Stopped(BaseException):
 
     @property
     def status(self) -> int:
-        """That a program ends with, as a shell has it."""
+        """Exit status of the program, as shells define it."""
         return 128 + self.number
 
 
 class StopRequest:
-    """Whether a signal has come, and which."""
+    """The number of the signal that has come, if one has."""
 
     number: int | None = None
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Within, the first of the signals is a request; the second ends the program at once, as if this were not here.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request; the second ends the program at once.
 
     Outside the main thread, which alone gets signals, there is never a request.
     """

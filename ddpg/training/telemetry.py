@@ -1,23 +1,21 @@
-"""What a run shows: TensorBoard's curves, charts and table of runs, and a progress bar."""
+"""TensorBoard's curves, charts and table of runs, and a progress bar."""
 
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import torch
 import yaml
 from torch import Tensor
-from torch.utils.tensorboard._utils import figure_to_image
-from torch.utils.tensorboard.summary import custom_scalars, hparams, image, scalar, text
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from ddpg.agent import DDPG
 from ddpg.base.progress import Bar
 from ddpg.gradient_flow import GradientFlow
-from ddpg.saving.events import EventFile
 from ddpg.training.evaluation import Evaluation
 from ddpg.training.settings import flat
 
@@ -45,13 +43,16 @@ _CHARTS = {
 # What a step applies to another network than the loss's own.
 _LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_critic")
 
+_FINAL = ".final"  # ending of the event file that holds what follows the last checkpoint
+
 _LOSSES = {DDPG.update_critic.__name__: "critic_loss", DDPG.update_actor.__name__: "actor_loss"}
 
 
 def applied_gradients(flow: GradientFlow) -> dict[str, float]:
-    """The norm of the gradient that each loss's latest step applied to each module, after the stop or freeze.
+    """Return the norm of the gradient that each loss's latest step applied to each module, after the stop or freeze.
 
-    `flow` is an audit of an agent's `modules()` around one update or more.
+    Args:
+        flow: audit of an agent's `modules()` around one update or more.
     """
     return {
         f"gradient_flow/{loss}_to_{name}": step.applied.get(name, 0.0)
@@ -71,26 +72,25 @@ def target_actor_gap(agent: DDPG, observations: Tensor) -> Tensor:
 class Telemetry:
     """TensorBoard events under the project's tags, the x axis in environment steps, and a progress bar.
 
+    Where the disk takes no events, training goes on: the curves have a gap until the next `flush`.
+
     Args:
-        folder: of the run.
-        title: what the bar begins with.
+        folder: the run's folder.
+        title: first word of the bar.
         total_steps: environment steps of the whole run.
-        first_step: where this process takes the run up.
-        events: size and SHA-256 of the event file then.
+        first_step: step of the checkpoint that this process goes on from. Points beyond it, of a process that broke
+            off, no longer show in TensorBoard.
         shown: whether there is a bar.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        title: str,
-        total_steps: int,
-        first_step: int = 0,
-        events: tuple[int, str] = (0, ""),
-        shown: bool = True,
-    ) -> None:
-        self.events = EventFile(folder, *events)
-        self._full = False
+    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0, shown: bool = True) -> None:
+        self._folder = folder
+        self._suffix = ""
+        self._purge_step: int | None = first_step + 1 if first_step else 0
+        for path in folder.glob(f"events.*{_FINAL}"):
+            path.unlink()
+        self._writer: SummaryWriter | None = None
+        self._open()
         parts = {"steps": "{n_fmt}/{total_fmt}", "left": "{remaining} left", "speed": "{rate_noinv_fmt}"}
         self._bar = Bar(
             title,
@@ -106,34 +106,65 @@ class Telemetry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.close()
-        self._written(self.events.flush)
+        self._write(SummaryWriter.close)
+
+    def _open(self) -> None:
+        try:
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge_step, filename_suffix=self._suffix)
+            self._purge_step = None
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._writer = None
+        tqdm.write(f"{error}: the curves cannot be written; the next checkpoint tries again.", file=sys.stderr)
+
+    def _write(self, write: Callable[[SummaryWriter], object]) -> None:
+        if self._writer is None:
+            return
+        try:
+            write(self._writer)
+        except OSError as error:
+            self._give_up(error)
+
+    def flush(self) -> None:
+        """Wait until all events are in the file; after a gap, begin another."""
+        if self._writer is None:
+            self._open()
+        self._write(SummaryWriter.flush)
+
+    def steps_done(self) -> None:
+        """Put what follows the last checkpoint into a file of its own, which a run that is extended deletes."""
+        self._bar.close()
+        self._write(SummaryWriter.close)
+        self._suffix = _FINAL
+        self._open()
 
     def describe(self, settings: Mapping[str, Any]) -> None:
-        """The run's settings, as a text and as a row of TensorBoard's HParams; and which curves share a chart."""
-        self._add(text("settings", f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}\n```"))
+        """Write the settings, as a text and as a row of TensorBoard's HParams, and which curves share a chart."""
         values = {key: "null" if value is None else value for key, value in flat(settings).items()}
         # Without `hparams`' first summary, the experiment: from the runs themselves TensorBoard finds what differs.
-        self._add(hparams(values, {})[1])
+        start = hparams(values, {})[1]
         charts = {
             title: {chart: ["Multiline", tags] for chart, tags in charts.items()} for title, charts in _CHARTS.items()
         }
-        self._add(custom_scalars(charts))
+        self._write(lambda to: to.add_text("settings", f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}\n```"))
+        self._write(lambda to: to.file_writer.add_summary(start, 0))  # type: ignore[attr-defined]
+        self._write(lambda to: to.add_custom_scalars(charts))
 
     def advance(self, count: int) -> None:
-        """`count` environment steps are done."""
+        """Move the bar by `count` environment steps."""
         self._bar.update(count)
 
     def episode(self, step: int, episode_return: float, length: float) -> None:
-        """A training episode has ended."""
+        """Write the return and length of a training episode that has ended."""
         self._scalars(step, {"rollout/episode_return": episode_return, "rollout/episode_length": length})
         self._show("return", episode_return)
 
-    def update(self, step: int, measurements: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """An update's measurements, as numbers, and the speed since the last call."""
+    def update(self, step: int, measurements: Mapping[str, Tensor | float]) -> None:
+        """Write an update's measurements, and the speed since the last call."""
         numbers = {tag: float(value) for tag, value in measurements.items()}
         seconds = time.perf_counter() - self._clock
         speed = {"time/steps_per_second": (step - self._clock_step) / seconds} if step > self._clock_step else {}
@@ -144,55 +175,39 @@ class Telemetry:
         self._show("critic", numbers["losses/critic"])
         self._show("actor", numbers["losses/actor"])
         self._clock, self._clock_step = time.perf_counter(), step
-        return numbers
 
     def audit(self, step: int, flow: GradientFlow) -> None:
-        """A traced audit of one update: its report on the terminal, report and pictures in TensorBoard."""
+        """Print the report of a traced audit of one update; write report and pictures to TensorBoard."""
         started = time.perf_counter()
         tqdm.write(f"\nAudit of one update, step {step}\n\n{flow}\n")
-        self._add(text("audit", f"```\n{flow}\n```"), step)
-        for update in ("update_critic", "update_actor"):
-            self._add(image(f"audit/{update}", figure_to_image(flow.figure(by=update)), dataformats="CHW"), step)
+        self._write(lambda to: to.add_text("audit", f"```\n{flow}\n```", step))
+        self._write(lambda to: to.add_figure("audit/update_critic", flow.figure(by="update_critic"), step))
+        self._write(lambda to: to.add_figure("audit/update_actor", flow.figure(by="update_actor"), step))
         self._clock += time.perf_counter() - started
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
-        """An evaluation between the steps."""
+        """Write an evaluation between the steps."""
         self._scalars(step, {"eval/mean_return": float(evaluation.returns.mean()), "eval/q_bias": evaluation.q_bias})
 
     def final_evaluation(self, step: int, evaluation: Evaluation) -> None:
-        """The last one, with which the run has succeeded."""
+        """Write the final evaluation, with which the run has succeeded."""
         self._scalars(step, {"eval/final_return": float(evaluation.returns.mean())})
-        self._add(hparams({}, {})[2])
+        self._write(lambda to: to.file_writer.add_summary(hparams({}, {})[2], step))  # type: ignore[attr-defined]
 
     def pause(self, seconds: float) -> None:
-        """So much of the time since the last update was no training."""
+        """Leave these seconds out of the speed."""
         self._clock += seconds
-
-    def close_bar(self) -> None:
-        """The environment steps are all done."""
-        self._bar.close()
 
     def take_bar(self, other: Self) -> None:
         """Go on with the progress bar of another run, which has ended."""
         self._bar, other._bar = other._bar, self._bar
 
     def _scalars(self, step: int, values: Mapping[str, float]) -> None:
-        for tag, value in values.items():
-            self._add(scalar(tag, value), step)
+        def write(to: SummaryWriter) -> None:
+            for tag, value in values.items():
+                to.add_scalar(tag, value, step)
 
-    def _add(self, summary: Any, step: int = 0) -> None:
-        self._written(lambda: self.events.add(summary, step))
-
-    def _written(self, write: Callable[[], None]) -> None:
-        """Write; if the disk takes nothing, say so the first time: the events wait in memory."""
-        try:
-            write()
-        except OSError as error:
-            if not self._full:
-                tqdm.write(f"{error}: the curves cannot be written; they wait in memory.", file=sys.stderr)
-            self._full = True
-        else:
-            self._full = False
+        self._write(write)
 
     def _show(self, name: str, value: float) -> None:
         self._bar.parts[name] = f"{name} {value:.3g}"

@@ -222,7 +222,7 @@ def test_a_run_is_not_written_over(command, tmp_path):
         (["resume=here"], "total_steps=120: the run already stands at step 120"),
         (
             ["resume=here", "total_steps=200", "seed=9"],
-            "seed=9: the run in here has 0; a resumed run keeps its settings",
+            "seed: the run in here keeps its settings",
         ),
         (["resume=here", "-m"], "one run at a time"),
     ):

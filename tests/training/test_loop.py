@@ -406,7 +406,7 @@ def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
         return done
 
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    monkeypatch.setattr(Run, "evaluate", takes(100.0, Run.evaluate))
+    monkeypatch.setattr("ddpg.training.loop.evaluate", takes(100.0, evaluate))
     monkeypatch.setattr(Run, "interact", takes(1.0, Run.interact))
     together(tmp_path, evaluation__interval=30)
     for seed in range(3):

@@ -12,7 +12,6 @@ from ddpg import InputError
 from ddpg.base.errors import Note
 from ddpg.base.memory import peak_memory
 from ddpg.saving import checkpoint
-from ddpg.saving.events import NAME
 from ddpg.training import resume
 from ddpg.training.loop import Training
 
@@ -58,8 +57,6 @@ HOSTILE = {
     "a class as optimizer": {"settings__agent__optimizer": "os.system"},
     "a target as a stop": {"settings__gradient_stop": {"_target_": "os.system", "name": "no_grad"}},
     "no parts": {"training__parts": []},
-    "events of a negative size": {"training__events": [-5, ""]},
-    "events of a word": {"training__events": ["all", ""]},
     "a generator of another kind": {"training__generator": {"bit_generator": "os.system"}},
     "a state of another size": {"training__buffer__generator": torch.zeros(3, dtype=torch.uint8)},
     "another step than its name": {"training__step": 10},
@@ -100,7 +97,7 @@ def test_a_link_in_a_runs_folder_is_not_written_through(command, folder, tmp_pat
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine"
     mine.write_text("mine")
-    for name in (NAME, "result.json", "checkpoints/200.safetensors", "train.log"):
+    for name in ("events.out.tfevents.1.here.2.3", "result.json", "checkpoints/200.safetensors", "train.log"):
         path = folder / name
         if there := path.exists():
             path.rename(tmp_path / "aside")
@@ -174,32 +171,29 @@ def test_as_many_checkpoints_are_kept_as_are_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ("log_interval=5", "log_interval=5: the run in here has 20"),
-        ("checkpoint.keep=1", "checkpoint.keep=1: the run in here has 2"),
-        ("gradient_stop=none", "gradient_stop=none: the run in here has no_grad"),
-        ("agent=paper", "agent.action_layer=1: the run in here has 0"),
-        ("env=mountain_car", "env.id=MountainCarContinuous-v0: the run's environment is Pendulum-v1"),
+        ("log_interval=5", "log_interval: the run in here keeps its settings"),
+        ("seed=0", "seed: the run in here keeps its settings"),
+        ("gradient_stop=none", "gradient_stop: the run in here keeps"),
+        ("agent=paper", "agent: the run in here keeps"),
+        ("env=mountain_car", "env: the run in here keeps"),
         ("env.id=MountainCarContinuous-v0", "env.id=MountainCarContinuous-v0: the run's environment is Pendulum-v1"),
         ("env.id=math:Reacher-v5", "env.id=math:Reacher-v5: the run's environment is Pendulum-v1"),
-        ("env.kwargs={g: 3}", "env.kwargs.g=3: the run in here has null"),
-        ("+env.kwargs.max_episode_steps=7", "env.kwargs.max_episode_steps=7: the run in here has 30"),
-        ("seeds=2", "seeds=2: the run in here has 1"),
-        ("experiment=mujoco", "experiment: the run has its settings already"),
-        ("+agent.x=1", "agent.x=1: there is no such setting"),
+        ("+env.kwargs.max_episode_steps=7", "env.kwargs.max_episode_steps: the run in here keeps"),
+        ("seeds=2", "seeds: the run in here keeps"),
+        ("experiment=mujoco", "experiment: the run in here keeps"),
+        ("+agent.x=1", "agent.x: the run in here keeps"),
     ],
 )
-def test_what_is_typed_and_differs_from_the_run_is_refused(command, folder, monkeypatch, typed, sentence):
+def test_what_would_change_the_run_is_refused(command, folder, monkeypatch, typed, sentence):
     monkeypatch.chdir(folder.parent)
     status, _, err = command("train.py", "resume=here", "total_steps=130", typed)
     assert status == 2
     assert sentence in err
 
 
-def test_what_is_typed_and_equal_may_pass(command, folder, monkeypatch):
+def test_the_environment_may_be_named_with_its_module(command, folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    equal = ["seed=0", "gradient_stop=no_grad", "agent.hidden_sizes=[8,8]", "env.id=math:Pendulum-v1", "threads=1"]
-    equal += ["env.kwargs={max_episode_steps: 30}", "batch_size=16", "buffer_size=150"]  # against a default of 128
-    status, _, err = command("train.py", "resume=here", "total_steps=130", *equal)
+    status, _, err = command("train.py", "resume=here", "total_steps=130", "env.id=math:Pendulum-v1", "threads=1")
     assert status == 0, err
     assert "bit for bit" not in err
     assert checkpoint.load("here")["settings"]["env"]["id"] == "Pendulum-v1"

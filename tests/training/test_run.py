@@ -9,7 +9,7 @@ from conftest import weights
 from small_runs import scalars, small
 
 from ddpg import DDPG
-from ddpg.compiled.recording import state
+from ddpg.compiled.recording import state_tensors
 from ddpg.saving import checkpoint
 from ddpg.training.loop import Training
 from ddpg.training.run import DivergedError, Run
@@ -48,7 +48,7 @@ def test_what_is_measured_of_one_of_several_seeds_holds_no_other_seeds_tensors(t
         training.run()
         training.close()
     for run in training.runs:
-        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state(run._copy))
+        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state_tensors(run._copy))
 
 
 def test_the_digest_tells_any_two_sets_of_weights_apart_and_no_equal_ones(tmp_path):

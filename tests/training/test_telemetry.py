@@ -1,11 +1,14 @@
 """What the gradient-flow curves show is what the step applied."""
 
+import errno
 import re
+import time
 
 import numpy as np
 import pytest
 from conftest import make_agent, make_batch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.tensorflow_stub.io import gfile
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from test_critic_freeze import SOUND as SOUND_FREEZES
@@ -104,6 +107,72 @@ def test_a_run_is_a_row_of_hparams_and_shares_charts_with_the_others(tmp_path):
     tags = [tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag]
     assert "eval/mean_return" in tags
     assert all(any(re.fullmatch(tag, f"leaks/{leak}") for tag in tags) for leak in LEAKS)
+
+
+def episodes(telemetry, steps):
+    for step in steps:
+        telemetry.episode(step, float(step), 1.0)
+
+
+def returns(folder):
+    events = EventAccumulator(str(folder)).Reload()
+    return [(event.step, event.value) for event in events.Scalars("rollout/episode_return")]
+
+
+def test_what_a_broken_off_process_wrote_after_the_checkpoint_gives_way(tmp_path):
+    broken_off = Telemetry(tmp_path, "test", 9)
+    episodes(broken_off, range(1, 6))
+    broken_off.flush()  # at a checkpoint of step 5
+    episodes(broken_off, range(6, 9))
+    broken_off.flush()
+    (path,) = tmp_path.glob("events*")
+    with open(path, "ab") as file:
+        file.write(b"torn off in the middle of a rec")
+    for first in (5, 6):  # the second time with nothing after the checkpoint
+        with Telemetry(tmp_path, "test", 9, first) as resumed:
+            episodes(resumed, range(first + 1, 8))
+    assert returns(tmp_path) == [(step, step) for step in range(1, 8)]
+
+
+def test_a_run_that_begins_anew_begins_its_curves_anew(tmp_path):
+    for steps in ([1, 2, 3], [1, 2]):
+        with Telemetry(tmp_path, "test", 9) as telemetry:
+            episodes(telemetry, steps)
+    assert returns(tmp_path) == [(1, 1), (2, 2)]
+
+
+def test_what_follows_the_last_checkpoint_goes_when_the_run_is_extended(tmp_path):
+    for first, last in ((0, 3), (3, 5)):
+        with Telemetry(tmp_path, "test", 9, first) as telemetry:
+            episodes(telemetry, range(first + 1, last + 1))
+            telemetry.flush()
+            telemetry.steps_done()
+            telemetry.final_evaluation(last, Evaluation(*np.array([[float(last)]] * 4)))
+    assert returns(tmp_path) == [(step, step) for step in range(1, 6)]
+    final = EventAccumulator(str(tmp_path)).Reload().Scalars("eval/final_return")
+    assert [(event.step, event.value) for event in final] == [(5, 5)]
+
+
+# The thread that writes shows what has ended it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_where_the_disk_takes_no_events_one_sentence_says_so_and_the_curves_go_on_at_the_next_checkpoint(
+    tmp_path, monkeypatch, capsys
+):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Telemetry(tmp_path, "test", 9) as telemetry:
+        episodes(telemetry, [1])
+        telemetry.flush()
+        with monkeypatch.context() as context:
+            context.setattr(gfile.LocalFileSystem, "append", full)
+            for step in (2, 3, 4):
+                episodes(telemetry, [step])
+                time.sleep(0.05)
+        telemetry.flush()
+        episodes(telemetry, [5])
+    assert returns(tmp_path) == [(1, 1), (5, 5)]
+    assert capsys.readouterr().err.count("the curves cannot be written") == 1
 
 
 @pytest.mark.parametrize(
