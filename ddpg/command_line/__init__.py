@@ -26,11 +26,6 @@ def benchmark() -> None:
     _run("ddpg.benchmark.main", "main")
 
 
-def survive() -> None:
-    """`scripts/survive.py`."""
-    _run("ddpg.survival.command", "main")
-
-
 def _run(module: str, name: str) -> None:
     with plainly():
         main = getattr(import_module(module), name)
