@@ -55,9 +55,7 @@ class Options:
             whole(f"--{name}", getattr(self, name), least=1)
         if self.device != "cpu":
             self._check_device()
-        from ddpg.environments.collector import (
-            make_environment,  # takes a second, which a mistyped part need not wait for
-        )
+        from ddpg.environments import make_environment  # takes a second, which a mistyped part need not wait for
 
         try:
             make_environment(self.env, {}).close()

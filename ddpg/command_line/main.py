@@ -26,7 +26,7 @@ from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, require, 
 from ddpg.base.progress import fleeting
 from ddpg.command_line import foreign_config, hints, hydra_sentences, job, sweep
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.environments.collector import find_environment, make_environment
+from ddpg.environments import find_environment, make_environment
 from ddpg.environments.own_code import OwnCode, see_directory
 from ddpg.gradient_stop import GradientStop
 from ddpg.saving import agent_state, files

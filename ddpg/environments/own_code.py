@@ -83,7 +83,7 @@ def check_serializable(env_id: str) -> None:
 
 def rehearse() -> None:
     """The part of a process that only shows whether it finds an environment: of a sweep, before it starts."""
-    from ddpg.environments.collector import make_environment
+    from ddpg.environments import make_environment
 
     environments, env_id, kwargs = json.loads(sys.stdin.readline())
     try:

@@ -19,8 +19,7 @@ from ddpg.base.errors import FaultyEnvironmentError, InputError, real, require, 
 from ddpg.base.memory import peak_memory
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state
-from ddpg.environments.collector import Collector, Transitions, make_vector
-from ddpg.environments.episodes import CheckedEnvironment
+from ddpg.environments import CheckedEnvironment, Collector, Transitions, make_vector
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
