@@ -21,11 +21,6 @@ def compare() -> None:
     _run("ddpg.comparison.command", "main")
 
 
-def survive() -> None:
-    """`scripts/survive.py`."""
-    _run("ddpg.survival.command", "main")
-
-
 def _run(module: str, name: str) -> None:
     with plainly():
         main = getattr(import_module(module), name)

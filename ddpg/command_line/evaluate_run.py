@@ -10,7 +10,7 @@ from ddpg.base.devices import usable_device
 from ddpg.base.errors import FaultyEnvironmentError, InputError, require
 from ddpg.base.progress import fleeting
 from ddpg.command_line import hints, mistakes
-from ddpg.environments.collector import find_environment, make_environment
+from ddpg.environments import find_environment, make_environment
 from ddpg.saving import agent_state
 from ddpg.training.evaluation import FINAL_EPISODES, evaluate
 from ddpg.training.resume import run_content

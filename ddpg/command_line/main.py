@@ -20,7 +20,7 @@ from ddpg.base.errors import FaultyEnvironmentError, InputError, require, shown
 from ddpg.command_line import hints, hydra_sentences, job, mistakes, sweep
 from ddpg.command_line.config import CONF, register
 from ddpg.critic_freeze import CriticFreeze
-from ddpg.environments.collector import find_environment
+from ddpg.environments import find_environment
 from ddpg.gradient_stop import GradientStop
 from ddpg.training.loop import Training, check_runs, folders
 from ddpg.training.resume import go_on, kept, left_off

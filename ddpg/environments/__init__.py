@@ -1,1 +1,22 @@
-"""gymnasium environments in, transitions out: `collector`; seeded episodes held to the interface: `episodes`."""
+"""Gymnasium environments in, transitions out.
+
+`make_environment` makes one environment and holds it to gymnasium's interface, `make_vector` several with seeded
+episodes; `Collector` steps them and returns transitions; `repeats` tries whether an episode can be repeated.
+"""
+
+from ddpg.environments.collector import Collector, Transitions
+from ddpg.environments.episodes import CheckedEnvironment
+from ddpg.environments.making import find_environment, make_environment, make_vector
+from ddpg.environments.processes import SIGNALS
+from ddpg.environments.repetition import repeats
+
+__all__ = [
+    "SIGNALS",
+    "CheckedEnvironment",
+    "Collector",
+    "Transitions",
+    "find_environment",
+    "make_environment",
+    "make_vector",
+    "repeats",
+]

@@ -1,6 +1,7 @@
-"""Episodes that can be repeated, and environments that are not trusted to keep to gymnasium's interface."""
+"""Hold environments to gymnasium's interface, and their episodes to what can be repeated."""
 
 import numbers
+import reprlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,22 +17,22 @@ _GREATEST = float(np.finfo(np.float32).max)  # the replay buffer keeps float32
 
 
 def episode_seed(seed: int, index: int, episode: int) -> int:
-    """The seed of an episode's reset, of run seed, the environment's place in the vector, and the episode's number."""
+    """Return the seed of an episode's reset, of run seed, index of the environment and number of the episode."""
     return int(np.random.SeedSequence([seed, index, episode]).generate_state(1)[0])
 
 
 class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Holds an environment to gymnasium's interface, and its episodes to what can be repeated.
+    """Checks what an environment returns, and gives it streams of `random` and `np.random` of its own.
 
-    What the environment says in `info` ends here: nothing is made of it, and a vector environment would mix it with
-    words of its own. The streams of `random` and `np.random` are its own, begun anew with each seed.
+    The streams begin anew with each seed. `info` is dropped: nothing uses it, and a vector environment would mix it
+    with its own.
 
     Args:
         environment: with a Box of observations.
 
     Raises:
-        FaultyEnvironmentError: by `step` and `reset`, if the environment raises, or returns what it must not: numbers
-            that are not finite among it.
+        FaultyEnvironmentError: by `step` and `reset`, if the environment raises, or returns something else than
+            gymnasium asks for, or a number that is not finite in float32.
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
@@ -46,7 +47,7 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     @property
     def statistics(self) -> Statistics:
-        """The running statistics of the wrappers below."""
+        """Running statistics of the wrappers below."""
         return statistics(self.env)
 
     @statistics.setter
@@ -54,7 +55,7 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         restore(self.env, kept)
 
     def freeze(self, kept: Statistics) -> None:
-        """Begin every episode from now on with these statistics, and let them be where the wrappers know how."""
+        """Begin every episode from now on with these statistics, and stop updating them where wrappers can."""
         freeze(self.env)
         self._frozen = kept
 
@@ -64,8 +65,8 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.statistics = self._frozen
         if seed is not None:
             self._randomness.seed(seed)
-        answer = self._answer(lambda: self.env.reset(seed=seed, options=options))
-        observation, info = self._unpacked(answer, ("observation", "info"))
+        names = ("observation", "info")
+        observation, info = self._ask(lambda: self.env.reset(seed=seed, options=options), names)
         observation = self._checked(observation, info)
         if bad := _nonfinite(observation):
             raise self._fault(f"{bad} in the first observation of an episode")
@@ -73,31 +74,29 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         self._step += 1
-        answer = self._answer(lambda: self.env.step(action))
         names = ("observation", "reward", "terminated", "truncated", "info")
-        observation, reward, terminated, truncated, info = self._unpacked(answer, names)
+        observation, reward, terminated, truncated, info = self._ask(lambda: self.env.step(action), names)
         observation = self._checked(observation, info)
         if not isinstance(reward, numbers.Real):
-            raise self._fault(f"reward={_shown(reward)} ({_kind(reward)}); it must be one real number")
+            raise self._fault(f"reward={_described(reward)}; it must be one real number")
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
-                raise self._fault(f"{name}={_shown(flag)} ({_kind(flag)}); it must be True or False")
+                raise self._fault(f"{name}={_described(flag)}; it must be True or False")
         if bad := _nonfinite(observation):
             raise self._fault(bad)
         if not abs(float(reward)) <= _GREATEST:  # nor where it is NaN
             raise self._fault(f"reward={float(reward)}")
         return observation, float(reward), bool(terminated), bool(truncated), {}
 
-    def _answer(self, call: Callable[[], Any]) -> Any:
+    def _ask(self, call: Callable[[], Any], names: tuple[str, ...]) -> tuple[Any, ...]:
         self._randomness.enter()
         try:
-            return call()
+            answer = call()
         except (Exception, SystemExit) as error:  # whatever a stranger's environment may raise
             form = " A step returns observation, reward, terminated, truncated, info."
-            mend = form if "to unpack" in str(error) else ""
-            raise self._fault(f"{blamed(error)} was raised", mend, error) from error
-
-    def _unpacked(self, answer: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+            fault = self._fault(f"{blamed(error)} was raised", form if "to unpack" in str(error) else "")
+            fault.details = traced(error)
+            raise fault from error
         if not isinstance(answer, tuple) or len(answer) != len(names):
             found = f"{len(answer)} values" if isinstance(answer, tuple) else _kind(answer)
             raise self._fault(f"{found} returned; gymnasium asks for a tuple of {', '.join(names)}")
@@ -105,7 +104,7 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _checked(self, observation: Any, info: Any) -> np.ndarray:
         if not isinstance(info, dict):
-            raise self._fault(f"info={_shown(info)} ({_kind(info)}); it must be a dict")
+            raise self._fault(f"info={_described(info)}; it must be a dict")
         try:
             array = np.asarray(observation)
         except Exception as error:  # rows of unequal length, a tensor that requires a gradient
@@ -124,15 +123,11 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             warnings.warn(f"{self._name}: cannot be closed: {blamed(error)}.", Note, stacklevel=2)
         OUTSIDE.enter()
 
-    def _fault(self, what: str, mend: str = "", error: BaseException | None = None) -> FaultyEnvironmentError:
-        fault = FaultyEnvironmentError(f"{self._name}: {what}, {self._place()}{mend}")
-        fault.details = traced(error) if error else ""
-        return fault
-
-    def _place(self) -> str:
-        if self._step == 0:
-            return f"in reset(seed={self._seed})."
-        return f"in step {self._step} after reset(seed={self._seed}), which repeats it with the same actions."
+    def _fault(self, what: str, mend: str = "") -> FaultyEnvironmentError:
+        place = f"in reset(seed={self._seed})."
+        if self._step:
+            place = f"in step {self._step} after reset(seed={self._seed}), which repeats it with the same actions."
+        return FaultyEnvironmentError(f"{self._name}: {what}, {place}{mend}")
 
 
 class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -160,26 +155,25 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     @property
     def progress(self) -> dict[str, Any]:
-        """The episode's number, its actions so far, `(steps, …)`, the sum of its rewards; `statistics` before it."""
+        """The episode's number, actions so far `(steps, …)` and return so far, and the `statistics` before it."""
         space = self.action_space
-        actions = np.array(self._actions, space.dtype).reshape(-1, *(space.shape or ()))
         return {
             "episode": self._episode,
-            "actions": actions,
+            "actions": np.array(self._actions, space.dtype).reshape(-1, *(space.shape or ())),
             "return": self._return,
             "statistics": self._statistics,
         }
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        following: dict[str, Any] = {"episode": self._episode + 1, "actions": []}
-        resume = (options or {}).get("resume")
-        progress = resume[self._index] if resume else following
-        if resume:
+        self._episode, self._actions, self._return = self._episode + 1, [], 0.0
+        repeated: list[np.ndarray] = []
+        if resume := (options or {}).get("resume"):
+            progress = resume[self._index]
+            self._episode, repeated = progress["episode"], progress["actions"]
             self._checked.statistics = progress["statistics"]
         self._statistics = self._checked.statistics
-        self._episode, self._actions, self._return = progress["episode"], [], 0.0
         observation, info = self.env.reset(seed=episode_seed(self._seed, self._index, self._episode))
-        for action in progress["actions"]:
+        for action in repeated:
             observation, _, terminated, truncated, info = self.step(action)
             if terminated or truncated:  # as it did not before: the environment does not repeat itself
                 return self.reset()
@@ -193,18 +187,21 @@ class SeededEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         return np.array(observation), reward, terminated, truncated, info
 
 
-def _nonfinite(array: np.ndarray) -> str:
-    """The first number that is not finite in float32, and its place; or nothing."""
-    if array.dtype.kind != "f":
+def _nonfinite(observation: np.ndarray) -> str:
+    """Name the first number that is not finite in float32, with its place; an empty string if there is none."""
+    if observation.dtype.kind != "f":
         return ""
-    if array.dtype != np.float32:
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
-    finite = np.isfinite(array)
+    with np.errstate(over="ignore"):
+        observation = observation.astype(np.float32, copy=False)
+    finite = np.isfinite(observation)
     if finite.all():
         return ""
     place = tuple(map(int, np.argwhere(~finite)[0]))
-    return f"observation{''.join(f'[{each}]' for each in place)}={float(array[place])}"
+    return f"observation{''.join(f'[{each}]' for each in place)}={float(observation[place])}"
+
+
+def _described(value: Any) -> str:
+    return f"{_shown(value)} ({_kind(value)})"
 
 
 def _kind(value: Any) -> str:
@@ -212,5 +209,4 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return " ".join(reprlib.repr(value).split())

@@ -1,4 +1,4 @@
-"""Environments in a process each, which may raise, hang or die there at any time."""
+"""Run environments in processes of their own, which may raise, hang or die at any time."""
 
 import ctypes
 import multiprocessing
@@ -20,19 +20,20 @@ from ddpg.environments.episodes import episode_seed
 
 # A terminal that is closed sends SIGHUP, which Windows lacks.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""that ask a program to end"""
+"""signals that ask a program to end"""
 
 
 class Processes(AsyncVectorEnv):
-    """gymnasium's vector environment of processes, of which none outlives a failure, or the trainer.
+    """gymnasium's vector environment of processes, none of which outlives a failure, or the trainer.
 
     Args:
         makers: of `SeededEpisodes`, one for each process.
         seed: of the run.
-        timeout: seconds that they may take for a step, an automatic reset included, or a reset; None is for ever.
+        timeout: seconds that all may take for a step, an automatic reset included, or a reset; None waits for ever.
 
     Raises:
-        FaultyEnvironmentError: by all methods, if an environment does not do what it must, or its process has died.
+        FaultyEnvironmentError: by all methods, if an environment breaks gymnasium's interface, or its process dies or
+            does not answer in time.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Processes(AsyncVectorEnv):
         self._silent = False  # a process does not answer any more
         self._episodes = np.zeros(0, dtype=int)  # none before all are made
         try:
-            with self._answers():
+            with self._faults():
                 super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP, worker=_work)
         except BaseException:  # Ctrl-C among them: a constructor may take its time
             _kill(getattr(self, "processes", []))
@@ -59,23 +60,23 @@ class Processes(AsyncVectorEnv):
             self._episodes[:] = [each["episode"] for each in resume]
             if timeout is not None:  # for each of the steps that are repeated
                 timeout *= 1 + max(len(each["actions"]) for each in resume)
-        with self._answers():
+        with self._faults():
             self.reset_async(seed=seed, options=options)
             return self.reset_wait(timeout)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        with self._answers():
+        with self._faults():
             self.step_async(actions)
             answer = self.step_wait(self._timeout)
         self._episodes += answer[2] | answer[3]
         return answer
 
     def get_attr(self, name: str) -> Any:
-        with self._answers():
+        with self._faults():
             return super().get_attr(name)
 
     def close_extras(self, timeout: float | None = 5, terminate: bool = False) -> None:
-        """Ask them to end; kill those that have not after so many seconds, or at once if one has hung."""
+        """Ask the processes to end; kill those that have not after `timeout` seconds, or at once if one has hung."""
         # Not gymnasium's, which would wait for a process that hangs or has died.
         for pipe in self.parent_pipes:
             with suppress(OSError, AttributeError):
@@ -88,9 +89,9 @@ class Processes(AsyncVectorEnv):
             process.join()
 
     @contextmanager
-    def _answers(self) -> Iterator[None]:
-        """Around what asks the processes: whatever goes wrong there is a `FaultyEnvironmentError` here."""
-        # It would print the traceback from an environment's process; the fault says what is wrong.
+    def _faults(self) -> Iterator[None]:
+        """Raise whatever goes wrong with a process as `FaultyEnvironmentError`."""
+        # gymnasium would print the traceback from the process; the fault says what is wrong.
         level, gymnasium.logger.min_level = gymnasium.logger.min_level, gymnasium.logger.ERROR + 1
         try:
             yield
@@ -104,20 +105,21 @@ class Processes(AsyncVectorEnv):
             gymnasium.logger.min_level = level
 
     def _lost(self) -> str:
-        """Which processes do not answer, and what they were doing."""
-        sentences = []
+        """Say which processes do not answer, and what they were doing."""
+        sentences, mend = [], ""
         for index, (process, pipe) in enumerate(zip(self.processes, self.parent_pipes, strict=True)):
             process.join(0.5)
             if process.exitcode is None and pipe.poll(0):
                 continue
-            code = process.exitcode
-            did = f"did not answer within {self._timeout:g} seconds" if code is None else f"died ({_ending(code)})"
+            if process.exitcode is None:
+                did, mend = f"did not answer within {self._timeout:g} seconds", " env.timeout=… allows more."
+            else:
+                did = f"died ({_ending(process.exitcode)})"
             when = "as its environment was made"
             if len(self._episodes):
                 episode = int(self._episodes[index])
                 when = f"in its episode {episode}, that of reset(seed={episode_seed(self._seed, index, episode)})"
             sentences.append(f"the process of environment {index} {did} {when}")
-        mend = " env.timeout=… allows more." * any("did not answer" in each for each in sentences)
         return f"{'; '.join(sentences) or 'the environments do not answer'}.{mend}"
 
 
@@ -130,7 +132,7 @@ def _work(
     errors: Any,
     *others: Any,
 ) -> None:
-    """What each process does: gymnasium's worker, but that a failing constructor is answered as a failing step is."""
+    """Run gymnasium's worker, but answer a failing constructor as it answers a failing step."""
     _depend_on_trainer()
     try:
         environment = make()
@@ -143,9 +145,9 @@ def _work(
 
 
 def _depend_on_trainer() -> None:
-    """End by the trainer's word, or with it, and by nothing else.
+    """End when the trainer says so or dies, and by no signal to end.
 
-    A trainer that is told to stop, as by Ctrl-C, which goes to all processes of a terminal, is to finish its step.
+    A trainer that is told to stop finishes its step first, and Ctrl-C goes to all processes of a terminal.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""What outlives an environment's episodes, held so that each episode can be repeated.
+"""Hold what outlives an environment's episodes, so that each episode can be repeated.
 
 Two things do in many environments: the random numbers of `random` and `np.random`, which are the whole process's, and
-the running statistics of wrappers that normalise. Whatever else there may be is noticed by trying (`repeats`).
+the running statistics of wrappers that normalise. Whatever else there may be, `repeats` notices.
 """
 
 import os
@@ -18,12 +18,12 @@ from numpy.random import mtrand
 from ddpg.base.errors import require
 
 Statistics = Sequence[Mapping[str, Any]]
-"""of each wrapper that keeps any, the outermost first: its numbers by their names, running moments as mappings"""
+"""numbers by their names, of each object in and around an environment that keeps some; the outermost first"""
 _MOMENTS = ("mean", "var", "count")
 
 
 class GlobalRandomness:
-    """`random` and `np.random` as one environment sees them: streams of its own, whoever else draws in between."""
+    """Streams of `random` and `np.random` for one environment, whoever else draws in between."""
 
     _present: ClassVar["GlobalRandomness"]
 
@@ -32,7 +32,7 @@ class GlobalRandomness:
         self._python = random.getstate()
 
     def enter(self) -> None:
-        """From now on draws are from these streams."""
+        """Let draws come from these streams from now on."""
         # Always: this also drops the normal number that NumPy may hold in reserve, which belongs to no stream.
         mtrand.set_bit_generator(self._numpy)
         if GlobalRandomness._present is not self:
@@ -54,7 +54,7 @@ GlobalRandomness._present = OUTSIDE
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Around what an environment's module or constructor does: the same draws in every program, no other directory."""
+    """Import or construct within: draws are the same in every program, and the working directory stays."""
     directory = os.getcwd()
     GlobalRandomness().seed(0)
     try:
@@ -65,70 +65,57 @@ def contained() -> Iterator[None]:
 
 
 def statistics(environment: gymnasium.Env[Any, Any]) -> Statistics:
-    """The running statistics of the wrappers around an environment, copied."""
+    """Return a copy of the running statistics of an environment and the wrappers around it."""
     return [
-        {
-            name: {each: _copied(getattr(value, each)) for each in _MOMENTS} if _running(value) else _copied(value)
-            for name, value in vars(wrapper).items()
-            if _running(value) or _is_number(value)
-        }
-        for wrapper in _normalising(environment)
+        {name: _copied(value) for name, value in vars(holder).items() if _is_number(value)}
+        for holder in _holders(environment)
     ]
 
 
 def restore(environment: gymnasium.Env[Any, Any], kept: Statistics) -> None:
-    """Put back what `statistics` returned. Raises `InputError` if it is not of such wrappers."""
-    own = statistics(environment)
+    """Put back what `statistics` returned.
+
+    Raises:
+        InputError: if it is not of such wrappers.
+    """
+    holders = _holders(environment)
+    own, found = list(map(_form, statistics(environment))), list(map(_form, kept))
     require(
-        list(map(_form, kept)) == list(map(_form, own)),
-        f"the running statistics that were kept, {list(map(_form, kept))}, are of other wrappers than the environment "
-        f"has now, {list(map(_form, own))}: take the environment that they were kept of.",
+        found == own,
+        f"the running statistics that were kept, {found}, are of other wrappers than the environment has now, {own}: "
+        "take the environment that they were kept of.",
     )
-    for wrapper, numbers in zip(_normalising(environment), kept, strict=True):
+    for holder, numbers in zip(holders, kept, strict=True):
         for name, value in numbers.items():
-            if isinstance(value, Mapping):
-                for each in _MOMENTS:
-                    setattr(getattr(wrapper, name), each, _copied(value[each]))
             # What is no number yet, an environment makes later.
-            elif (present := vars(wrapper).get(name)) is None or _is_number(present):
-                setattr(wrapper, name, _copied(value))
-
-
-def _form(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The names and shapes of the moments; other numbers come and go."""
-    moments = {name: value for name, value in numbers.items() if isinstance(value, Mapping)}
-    direct = {name: np.shape(numbers[name]) for name in _MOMENTS if name in numbers}
-    return direct | {name: {each: np.shape(value[each]) for each in _MOMENTS} for name, value in moments.items()}
+            if (present := vars(holder).get(name)) is None or _is_number(present):
+                setattr(holder, name, _copied(value))
 
 
 def freeze(environment: gymnasium.Env[Any, Any]) -> None:
-    """Let the statistics be as they are, where a wrapper has gymnasium's switch for that."""
-    for wrapper in _normalising(environment):
-        if hasattr(wrapper, "update_running_mean"):
-            wrapper.update_running_mean = False
+    """Stop updating the statistics where a wrapper has gymnasium's switch for that."""
+    for holder in _holders(environment):
+        if hasattr(holder, "update_running_mean"):
+            holder.update_running_mean = False
 
 
 def merged(several: Sequence[Statistics]) -> Statistics:
-    """The statistics of several environments as those of one that has seen all that they have."""
+    """Return the statistics of several environments as those of one that has seen all that they have."""
+    return [_together(numbers) for numbers in zip(*several, strict=True)]
+
+
+def _together(several: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     first, *others = several
-    return [
-        {
-            name: _together(value, [other[place][name] for other in others]) if isinstance(value, Mapping) else value
-            for name, value in numbers.items()
-        }
-        for place, numbers in enumerate(first)
-    ]
-
-
-def _together(first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    if not _has_moments(first):
+        return first
     moments = tuple(first[each] for each in _MOMENTS)
     for other in others:
         moments = combined(*moments, *(other[each] for each in _MOMENTS))  # type: ignore[no-untyped-call]
-    return dict(zip(_MOMENTS, moments, strict=True))
+    return {**first, **dict(zip(_MOMENTS, moments, strict=True))}
 
 
 def repeats(environment: gymnasium.Env[Any, Any], steps: int = 10) -> bool:
-    """Whether the beginning of an episode comes out the same from the same seed, actions and statistics."""
+    """Try whether the beginning of an episode comes out the same from the same seed, actions and statistics."""
     before = statistics(environment)
     once, again = (_beginning(environment, before, steps) for _ in range(2))
     restore(environment, before)
@@ -149,20 +136,28 @@ def _beginning(environment: gymnasium.Env[Any, Any], before: Statistics, steps: 
     return seen
 
 
-def _normalising(environment: gymnasium.Env[Any, Any]) -> Iterator[Any]:
-    """The wrappers that keep running moments, and the environment itself if it does."""
-    while True:
-        if _running(environment) or any(map(_running, vars(environment).values())):
-            yield environment
-        if not isinstance(environment, gymnasium.Wrapper):
-            return
-        environment = environment.env
+def _holders(environment: gymnasium.Env[Any, Any]) -> list[Any]:
+    """List the wrappers with running moments, each with the objects that keep them, and the environment likewise."""
+    found: list[Any] = []
+    layer: gymnasium.Env[Any, Any] | None = environment
+    while layer is not None:
+        below = layer.env if isinstance(layer, gymnasium.Wrapper) else None
+        keepers = [
+            each for each in vars(layer).values() if each is not below and _has_moments(getattr(each, "__dict__", {}))
+        ]
+        if keepers or _has_moments(vars(layer)):
+            found += [layer, *keepers]
+        layer = below
+    return found
 
 
-def _running(value: object) -> bool:
-    """Whether these are running moments, gymnasium's or whoever's."""
-    attributes = getattr(value, "__dict__", {})
-    return all(_is_number(attributes.get(each)) for each in _MOMENTS)
+def _has_moments(numbers: Mapping[str, Any]) -> bool:
+    return all(_is_number(numbers.get(each)) for each in _MOMENTS)
+
+
+def _form(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shapes of the moments; other numbers come and go."""
+    return {each: np.shape(numbers[each]) for each in _MOMENTS if each in numbers}
 
 
 def _is_number(value: object) -> bool:

@@ -26,8 +26,7 @@ from ddpg.base.progress import fleeting
 from ddpg.compiled.agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.compiled.compilation import CompilationError
 from ddpg.compiled.recording import RecordingError
-from ddpg.environments.collector import make_environment
-from ddpg.environments.repetition import repeats
+from ddpg.environments import make_environment, repeats
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
 from ddpg.training.evaluation import FINAL_EPISODES, Evaluation, evaluate

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpg.base.errors import InputError, Note, require
-from ddpg.environments.collector import find_environment
+from ddpg.environments import find_environment
 from ddpg.saving import checkpoint
 from ddpg.saving.agent_state import check_shapes
 from ddpg.saving.transition_log import TransitionLog

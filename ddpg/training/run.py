@@ -19,7 +19,7 @@ from ddpg.base.errors import FaultyEnvironmentError, InputError, real, require, 
 from ddpg.base.memory import peak_memory
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
-from ddpg.environments.collector import Collector, Transitions, make_vector
+from ddpg.environments import Collector, Transitions, make_vector
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files

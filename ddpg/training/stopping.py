@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ddpg.environments.processes import SIGNALS
+from ddpg.environments import SIGNALS
 
 
 class Stopped(BaseException):

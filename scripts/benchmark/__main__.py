@@ -56,7 +56,7 @@ def main() -> None:
     try:
         with plainly():
             from ddpg.base.devices import usable_device
-            from ddpg.environments.collector import make_environment
+            from ddpg.environments import make_environment
 
             part = import_module(options.pop("part"))
         if "device" in options:

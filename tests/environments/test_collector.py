@@ -1,13 +1,6 @@
 """Promise 3, row by row against the truth, and promise 4, the seeds."""
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
-from pathlib import Path
-from time import monotonic, sleep
 
 import gymnasium
 import numpy as np
@@ -19,9 +12,8 @@ from hypothesis import strategies as st
 from own_environments import Walk
 
 from ddpg import InputError, ReplayBuffer
-from ddpg.base.errors import FaultyEnvironmentError, Note
-from ddpg.environments.collector import Collector, _pass_on, find_environment, make_environment, make_vector
-from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
+from ddpg.environments import CheckedEnvironment, Collector, make_vector
+from ddpg.environments.episodes import SeededEpisodes
 
 OBSERVATIONS = Box(-np.inf, np.inf, (4,))
 ACTIONS = Box(-1, 1, (1,))
@@ -220,129 +212,3 @@ def test_an_episode_that_was_broken_off_is_taken_up_again(asynchronous):
         resumed.load_state_dict(state)
     for each in (whole, resumed):
         each.vector.close()
-
-
-@pytest.mark.parametrize(
-    ("env_id", "kwargs", "sentence"),
-    [
-        ("Pendulom-v1", {}, r"env\.id=Pendulom-v1: no such environment.*did you mean Pendulum-v1"),
-        ("Pendulum-v77", {}, "did you mean Pendulum-v1"),
-        ("no_such_module:Thing-v0", {}, "module no_such_module cannot be imported"),
-        ("CartPole-v1", {}, r"env\.id=CartPole-v1: action space Discrete\(2\)"),
-        ("Pendulum-v1", {"gravity": 3}, "cannot be made with .*gravity"),
-    ],
-)
-def test_an_environment_that_cannot_be_had_is_refused(env_id, kwargs, sentence):
-    with pytest.raises(InputError, match=sentence):
-        make_environment(env_id, kwargs)
-
-
-OWN_CODE = {
-    "syntax": ("x = 1\ndef", r"the module {} cannot be imported: SyntaxError \(invalid syntax\) at .*{}\.py:2\."),
-    "assertion": ("\nassert 1 > 2, 'mass'", r"cannot be imported: AssertionError \(mass\) at .*{}\.py:2\."),
-    "exit": ("exit(3)", r"cannot be imported: SystemExit \(3\) at .*{}\.py:1\."),
-    "missing": ("import no_such_package", r"ModuleNotFoundError \(No module named 'no_such_package'\) at .*{}\.py:1\."),
-    "nothing": ("", r"{}:Own-v0: no such environment is registered; .*does {} register it\?"),
-    "maker": (
-        "import gymnasium\ndef make(**_):\n    return {}['goal']\ngymnasium.register('Own-v0', make)",
-        r"env\.id=Own-v0: cannot be made: KeyError \('goal'\) at .*{}\.py:3\.",
-    ),
-    "colon": (
-        "import gymnasium\ngymnasium.register('Own-v0', 'own_colon.Env')",
-        r"env\.id=Own-v0: registered with entry_point='own_colon\.Env'; it has to be module:Class\.",
-    ),
-    "entry": (
-        "import gymnasium\ngymnasium.register('Own-v1', 'nowhere_at_all')\ngymnasium.register('Own-v0', 'nowhere:Env')",
-        r"env\.id=Own-v0: cannot be made: ModuleNotFoundError \(No module named 'nowhere'\)",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", OWN_CODE)
-def test_what_is_wrong_in_code_of_the_users_own_is_named_with_its_line(tmp_path, monkeypatch, kind):
-    module, (code, sentence) = f"own_{kind}", OWN_CODE[kind]
-    (tmp_path / f"{module}.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InputError, match=sentence.replace("{}", module)) as raised:
-        make_environment(f"{module}:Own-v0", {})
-    if kind not in ("nothing", "colon"):
-        assert "Traceback" in raised.value.details
-    for name in ("Own-v0", "Own-v1"):
-        gymnasium.registry.pop(name, None)
-
-
-def test_a_name_that_is_not_there_may_be_the_users_own():
-    with pytest.raises(InputError, match=r"did you mean Pusher-v5\? If it is yours: env\.id=module:Push-v0"):
-        make_environment("Push-v0", {})
-
-
-def test_a_render_mode_that_is_asked_for_goes_before_one_in_the_arguments():
-    assert make_environment("Pendulum-v1", {"render_mode": "human"}, "rgb_array").render_mode == "rgb_array"
-
-
-def test_mujoco_leaves_nothing_in_terminal_and_folder(tmp_path, monkeypatch, capfd):
-    pytest.importorskip("mujoco")
-    monkeypatch.chdir(tmp_path)
-    cheetah = make_environment("HalfCheetah-v5", {})  # whose model has an attribute that MuJoCo calls deprecated
-    cheetah.reset(seed=0)
-    _pass_on.cache_clear()
-
-    def explode():
-        for _ in range(3):
-            cheetah.unwrapped.data.qvel[:] = 1e12
-            with suppress(FaultyEnvironmentError):
-                cheetah.step(np.zeros(6, np.float32))
-
-    with pytest.warns(Note, match=r"MuJoCo: Nan, Inf or huge value in QVEL") as warned:
-        explode()
-    assert len(warned) == 1
-    assert list(tmp_path.iterdir()) == []
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end by themselves, and say so")
-def test_an_environments_process_ends_with_its_trainer_whatever_it_does():
-    program = (
-        "import os, signal, time\nfrom ddpg.environments.collector import make_vector\n"
-        "vector = make_vector('Pendulum-v1', {}, 2, 0, asynchronous=True)\nvector.reset()\n"
-        "os.kill(vector.processes[1].pid, signal.SIGSTOP)\n"  # as if it hung
-        "for process in vector.processes:\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
-        "        os.kill(process.pid, number)\n"
-        "time.sleep(0.2)\nassert all(process.is_alive() for process in vector.processes)\n"
-        "print(*(process.pid for process in vector.processes), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert done.returncode == -signal.SIGKILL
-    assert done.stderr == ""
-    end = monotonic() + 10
-    while any(os.path.exists(f"/proc/{pid}") and not zombie(pid) for pid in done.stdout.split()):
-        assert monotonic() < end
-        sleep(0.01)
-
-
-def zombie(pid):
-    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "Z"
-    return True
-
-
-def test_the_example_of_the_page_on_own_environments_can_be_trained_in(monkeypatch, tmp_path):
-    page = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
-    (tmp_path / "pushing.py").write_text(page.partition("```python\n")[2].partition("```")[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    collector = Collector(make_vector("pushing:Push-v0", {}, 2, 0))
-    for step in range(1, 51):
-        seen = collector.step(np.ones((2, 1), np.float32))
-        assert seen.truncations.tolist() == [step == 50] * 2
-
-
-def test_a_module_is_looked_for_in_the_working_directory_last(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = list(sys.path)
-    find_environment("Pendulum-v1")
-    assert sys.path == before
-    (tmp_path / "lies_here.py").write_text("")
-    for _ in range(2):
-        find_environment("lies_here:Pendulum-v1")
-        assert sys.path == [*before, str(tmp_path)]

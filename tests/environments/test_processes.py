@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
@@ -14,7 +15,7 @@ import pytest
 from own_environments import Walk
 
 from ddpg.base.errors import FaultyEnvironmentError
-from ddpg.environments.collector import Collector, make_vector
+from ddpg.environments import Collector, make_vector
 
 TRAINER = os.getpid()
 
@@ -76,7 +77,7 @@ def test_a_constructor_that_fails_in_a_process_that_starts_anew_is_named(spawnin
 
 def test_ctrl_c_ends_a_program_whose_environment_is_never_made():
     program = (
-        "from ddpg.environments.collector import make_vector\nimport sys\n"
+        "from ddpg.environments import make_vector\nimport sys\n"
         "sys.path.append('environments')\nimport test_processes\nprint('making', flush=True)\n"
         "make_vector('Picky-v0', {'how': 'hang'}, 2, 0, asynchronous=True)"
     )
@@ -95,3 +96,29 @@ def test_ctrl_c_ends_a_program_whose_environment_is_never_made():
     _, errors = process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end by themselves, and say so")
+def test_an_environments_process_ends_with_its_trainer_whatever_it_does():
+    program = (
+        "import os, signal, time\nfrom ddpg.environments import make_vector\n"
+        "vector = make_vector('Pendulum-v1', {}, 2, 0, asynchronous=True)\nvector.reset()\n"
+        "os.kill(vector.processes[1].pid, signal.SIGSTOP)\n"  # as if it hung
+        "for process in vector.processes:\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
+        "        os.kill(process.pid, number)\n"
+        "time.sleep(0.2)\nassert all(process.is_alive() for process in vector.processes)\n"
+        "print(*(process.pid for process in vector.processes), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr == ""
+    end = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") and not zombie(pid) for pid in done.stdout.split()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def zombie(pid):
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "Z"
+    return True

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ddpg import DDPG, InputError
 from ddpg.base.errors import Note
 from ddpg.compiled.recording import RecordingError
-from ddpg.environments.collector import make_environment
+from ddpg.environments import make_environment
 from ddpg.saving import checkpoint
 from ddpg.training.evaluation import evaluate
 from ddpg.training.loop import Training, folders

@@ -1,0 +1,152 @@
+"""Find, make and check the environments that a user names."""
+
+import difflib
+import functools
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, require, traced
+from ddpg.base.spaces import check_spaces
+from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
+from ddpg.environments.processes import Processes
+from ddpg.environments.repetition import contained
+
+
+def find_environment(env_id: str) -> EnvSpec:
+    """Return what gymnasium has registered under a name, after importing the module of `module:Name-v0`.
+
+    Raises:
+        InputError: if the module cannot be imported, or nothing is registered under the name.
+    """
+    module, _, name = env_id.rpartition(":")
+    require(
+        not module or all(part.isidentifier() for part in module.split(".")),
+        f"env.id={env_id}: {module} is no module's name; module:Name-v0 is valid.",
+    )
+    try:
+        if module:
+            if os.getcwd() not in sys.path:  # at the end, where it shadows nothing
+                sys.path.append(os.getcwd())
+            with contained():
+                importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
+        mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
+        raise _theirs(
+            f"env.id={env_id}: the module {module} cannot be imported: {blamed(error)}{mend}.", error
+        ) from error
+    try:
+        return gymnasium.spec(name)
+    except gymnasium.error.Error as error:
+        near = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
+        meant = f"did you mean {near[0]}? " if near else ""
+        yours = f"does {module} register it?" if module else f"If it is yours: env.id=module:{name}."
+        raise InputError(f"env.id={env_id}: no such environment is registered; {meant}{yours}") from error
+
+
+def make_environment(
+    environment: str | EnvSpec, kwargs: Mapping[str, Any], render_mode: str | None = None
+) -> CheckedEnvironment:
+    """Make one environment with spaces that DDPG takes, held to gymnasium's interface.
+
+    Args:
+        environment: a name, as `find_environment` takes it, or what that returns.
+        kwargs: keyword arguments of `gymnasium.make`, those of the environment included.
+        render_mode: "human" opens a window; overrides one in `kwargs`.
+
+    Raises:
+        InputError: if it is not registered, cannot be made, or has other spaces.
+    """
+    spec = find_environment(environment) if isinstance(environment, str) else environment
+    shown = {} if render_mode is None else {"render_mode": render_mode}
+    require(
+        not isinstance(spec.entry_point, str) or spec.entry_point.count(":") == 1,
+        f"env.id={spec.id}: registered with entry_point={spec.entry_point!r}; it has to be module:Class.",
+    )
+    try:
+        with contained(), warnings.catch_warnings(action="ignore", category=Note):
+            if isinstance(spec.entry_point, str):
+                load_env_creator(spec.entry_point)
+            _hear_mujoco()
+            made: gymnasium.Env[Any, Any] = gymnasium.make(spec, **{"disable_env_checker": True, **kwargs, **shown})
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise InputError(
+            f"env.id={spec.id}: a package that it needs is missing ({error}); pip install -e '.[mujoco,box2d]' "
+            "brings those of MuJoCo and Box2D."
+        ) from error
+    except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
+        arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
+        raise _theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
+    try:
+        check_spaces(made.observation_space, made.action_space)
+    except InputError as error:
+        made.close()
+        raise InputError(f"env.id={spec.id}: {error}") from None
+    return CheckedEnvironment(made)
+
+
+def make_vector(
+    environment: str | EnvSpec,
+    kwargs: Mapping[str, Any],
+    num_envs: int,
+    seed: int,
+    asynchronous: bool = False,
+    timeout: float | None = None,
+) -> VectorEnv[Any, Any, Any]:
+    """Make several environments with seeded episodes.
+
+    Args:
+        environment, kwargs: as in `make_environment`.
+        num_envs: how many.
+        seed: of the run.
+        asynchronous: each in a process of its own.
+        timeout: seconds that environments in processes of their own may take for a step; None waits for ever.
+
+    Raises:
+        InputError: if there is no such environment.
+        FaultyEnvironmentError: if one of them cannot be made.
+    """
+    # Found here: a process of its own may not know what this one has registered.
+    spec = find_environment(environment) if isinstance(environment, str) else environment
+    makers = [functools.partial(_make_seeded, spec, kwargs, num_envs, seed, index) for index in range(num_envs)]
+    if asynchronous:
+        return Processes(makers, seed, timeout)
+    return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)  # the collector copies
+
+
+def _make_seeded(spec: EnvSpec, kwargs: Mapping[str, Any], num_envs: int, seed: int, index: int) -> SeededEpisodes:
+    try:
+        return SeededEpisodes(make_environment(spec, kwargs), seed, index)
+    except InputError as error:
+        fault = FaultyEnvironmentError(
+            f"{error} A run needs {num_envs + 1} at a time: {num_envs} to train in, one to evaluate in."
+        )
+        fault.details = error.details
+        raise fault from error
+
+
+def _theirs(sentence: str, error: BaseException) -> InputError:
+    """An `InputError` with the traceback of what the user's own code raised."""
+    mistake = InputError(sentence)
+    mistake.details = traced(error)
+    return mistake
+
+
+def _hear_mujoco() -> None:
+    """Turn MuJoCo's warnings, which go to the terminal and to a log file in the current directory, into notes."""
+    if mujoco := sys.modules.get("mujoco"):
+        mujoco.set_mju_user_warning(lambda text: _note(text.partition(".")[0]))
+
+
+@functools.cache  # each once
+def _note(warning: str) -> None:
+    with suppress(Note):  # where warnings are errors: MuJoCo could not pass it on
+        warnings.warn(f"MuJoCo: {warning}.", Note, stacklevel=2)

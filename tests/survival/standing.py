@@ -1,0 +1,40 @@
+"""All that a run is, to compare runs by."""
+
+import hashlib
+import json
+from contextlib import contextmanager
+
+from ddpg.saving import agent_state
+from ddpg.training.loop import Training
+from ddpg.training.resume import contents
+
+
+def standing(run):
+    """A digest of a run's agent, replay buffer, random generators and unfinished episodes."""
+    state = [
+        agent_state.state_dict(run.agent),
+        run.buffer.state_dict(),
+        run.buffer.transitions(),
+        run.collector.state_dict(),
+        run.generator.bit_generator.state,
+        run.step,
+    ]
+    return hashlib.sha256(json.dumps(state, default=plain, sort_keys=True).encode()).hexdigest()
+
+
+def plain(value):
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+@contextmanager
+def training(folder, settings, resumed=False):
+    """A training of one seed, taken up from its folder if it is resumed."""
+    found = contents(folder, settings.env.id) if resumed else []
+    made = Training(settings, folder)
+    try:
+        if found:
+            made.load(found)
+        with made.runs[0].open(shown=False):
+            yield made
+    finally:
+        made.close()
