@@ -29,9 +29,8 @@ INDICES = 4000
 
 def measure(batch: int, device: str, rounds: int) -> Table:
     """Compare bytes a transition, time of filling and sampling, and peak memory."""
-    makers, notes = available(
-        {"stable_baselines3": {"stable-baselines3": (Buffer, stable_baselines, CAPACITY, device)}}
-    )
+    peer = {"stable-baselines3": (Buffer, stable_baselines, CAPACITY, device)}
+    makers, notes = available({"stable_baselines3": peer})
     makers["ddpg"] = (Buffer, own, CAPACITY, device)
     makers[BOUND] = (Buffer, plain_rows, CAPACITY, device)
     piece = -(-CAPACITY // rounds)

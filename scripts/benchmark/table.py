@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,6 @@ def speeds(seconds: Mapping[str, list[float]], memory: Mapping[str, float]) -> l
 
 def _machine() -> str:
     path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.machine()
+    found = re.search("model name\\s*: (.*)", path.read_text()) if path.exists() else None
+    processor = found[1] if found else platform.machine()
     return f"{os.cpu_count()} cores of {processor}, Python {platform.python_version()}, PyTorch {torch.__version__}"

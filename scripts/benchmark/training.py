@@ -14,7 +14,7 @@ from ddpg.training.loop import Training, suitable_threads
 from ddpg.training.settings import Settings
 from peers import LEARNING_STARTS, StableBaselines, Tianshou, available
 from table import Table, speeds
-from workers import Makers, started
+from workers import started
 
 CONF = Path(__file__).parents[2] / "conf"
 STEPS = 400  # of a turn: two points of this project's learning curves
@@ -23,8 +23,19 @@ NEVER = 10**12
 
 def measure(env: str, hidden: int, batch: int, rounds: int) -> Table:
     """Compare steps a second and peak memory with those of other libraries."""
-    makers, notes = available(_peers(env, hidden, batch))
-    eager, compiled = (overrides(env, hidden, batch, compiled) for compiled in (False, True))
+    sizes = env, hidden, batch
+    stable_baselines = {
+        f"stable-baselines3, threads={threads}": (StableBaselines, *sizes, "stable_baselines3", threads)
+        for threads in (1, torch.get_num_threads())
+    }
+    makers, notes = available(
+        {
+            "stable_baselines3": stable_baselines,
+            "sbx": {"SBX (JAX)": (StableBaselines, *sizes, "sbx", 1)},
+            "tianshou": {"tianshou": (Tianshou, *sizes, suitable_threads([hidden, hidden], batch))},
+        }
+    )
+    eager, compiled = (overrides(*sizes, compiled) for compiled in (False, True))
     makers["ddpg, eager"] = (EndlessTraining, *eager)
     makers["ddpg, compiled"] = (EndlessTraining, *compiled)
     makers["ddpg, compiled, no curves"] = (EndlessTraining, *compiled, f"log_interval={NEVER}")
@@ -58,24 +69,8 @@ def overrides(env: str, hidden: int, batch: int, compiled: bool) -> list[str]:
     ]
 
 
-def _peers(env: str, hidden: int, batch: int) -> dict[str, Makers]:
-    sizes = env, hidden, batch
-    return {
-        "stable_baselines3": {
-            f"stable-baselines3, threads={threads}": (StableBaselines, *sizes, "stable_baselines3", threads)
-            for threads in (1, torch.get_num_threads())
-        },
-        "sbx": {"SBX (JAX)": (StableBaselines, *sizes, "sbx", 1)},
-        "tianshou": {"tianshou": (Tianshou, *sizes, suitable_threads([hidden, hidden], batch))},
-    }
-
-
 class EndlessTraining:
-    """A training that neither ends, evaluates nor saves, but logs; its first updates are done.
-
-    Args:
-        overrides: settings as on the command line.
-    """
+    """A training, with overrides as on the command line, that logs, but neither ends nor evaluates nor saves."""
 
     def __init__(self, *overrides: str) -> None:
         with initialize_config_dir(str(CONF), version_base="1.3"):

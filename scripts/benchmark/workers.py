@@ -1,9 +1,11 @@
 """Contestants in processes of their own, so that they share neither threads nor memory."""
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -38,7 +40,10 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, make, arguments), daemon=True)
+        resource_tracker.ensure_running()  # which would unblock the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in the process, too: Ctrl-C is for the parent
         self._process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         other.close()
         self._receive()
 
@@ -82,7 +87,7 @@ def started(makers: Makers) -> Iterator[dict[str, Worker]]:
 
 
 def _serve(connection: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    with suppress(EOFError, KeyboardInterrupt):  # the parent has ended, or is about to
+    with suppress(EOFError, BrokenPipeError):  # the parent has closed its end
         try:
             built = make(*arguments)
             connection.send((None, 0.0, peak_memory()))
