@@ -8,7 +8,7 @@ import torch
 
 from ddpg.agent import DDPG
 from ddpg.base import optimizers
-from ddpg.base.errors import InputError, require, whole
+from ddpg.base.errors import require, whole
 from ddpg.base.spaces import space_from_data, space_to_data
 from ddpg.networks import make_networks
 from ddpg.saving import checkpoint
@@ -63,43 +63,34 @@ def from_state_dict(state: dict[str, Any], kind: type[Agent], **options: Any) ->
     Raises:
         InputError: if the state does not fit the agent, or an option has to be given.
     """
-    try:
-        return _from_state_dict(state, kind, options)
-    except InputError:
-        raise
-    except Exception as error:  # a file from elsewhere may be wrong in any way
-        reason = " ".join(str(error).split())
-        raise InputError(f"the checkpoint does not fit the agent: {reason}; load it with its own options.") from error
-
-
-def _from_state_dict(state: dict[str, Any], kind: type[Agent], options: dict[str, Any]) -> Agent:
-    saved = dict(state["options"])
-    for choice in ("gradient_stop", "critic_freeze", "exploration"):
-        require(
-            choice in options or state[choice]["name"] is not None,
-            f"the checkpoint's {choice} is none of this project's own: pass it, load(path, {choice}=…).",
-        )
-        saved[choice] = state[choice]
-    if "optimizer" not in options:
-        require(
-            state["optimizer"]["name"] in optimizers.OPTIMIZERS,
-            "the checkpoint's optimizer is none of torch.optim's: pass it, load(path, optimizer=…).",
-        )
-        saved["optimizer"] = optimizers.named(**state["optimizer"])
-    check_shapes(state, options)
-    spaces = [space_from_data(state[key]) for key in ("observation_space", "action_space")]
-    agent = kind(*spaces, **(saved | options))
-    dtype = state["modules"]["actor"]["output.weight"].dtype
-    for name, module in agent.modules().items():
-        module.to(dtype).load_state_dict(state["modules"][name])
-    if optimizers.as_data(agent.optimizer) == state["optimizer"]:
-        load_optimizer(agent.critic_optimizer, state["critic_optimizer"])
-        load_optimizer(agent.actor_optimizer, state["actor_optimizer"])
-    agent.critic_updates = whole("critic_updates", state["critic_updates"], least=0)
-    agent.generator.bit_generator.state = state["generator"]
-    if "exploration" not in options:
-        agent.exploration.load_state_dict(state["exploration_state"])
-    return agent
+    with checkpoint.refusing("the checkpoint does not fit the agent", "load it with its own options."):
+        saved = dict(state["options"])
+        for choice in ("gradient_stop", "critic_freeze", "exploration"):
+            require(
+                choice in options or state[choice]["name"] is not None,
+                f"the checkpoint's {choice} is none of this project's own: pass it, load(path, {choice}=…).",
+            )
+            saved[choice] = state[choice]
+        if "optimizer" not in options:
+            require(
+                state["optimizer"]["name"] in optimizers.OPTIMIZERS,
+                "the checkpoint's optimizer is none of torch.optim's: pass it, load(path, optimizer=…).",
+            )
+            saved["optimizer"] = optimizers.named(**state["optimizer"])
+        check_shapes(state, options)
+        spaces = [space_from_data(state[key]) for key in ("observation_space", "action_space")]
+        agent = kind(*spaces, **(saved | options))
+        dtype = state["modules"]["actor"]["output.weight"].dtype
+        for name, module in agent.modules().items():
+            module.to(dtype).load_state_dict(state["modules"][name])
+        if optimizers.as_data(agent.optimizer) == state["optimizer"]:
+            load_optimizer(agent.critic_optimizer, state["critic_optimizer"])
+            load_optimizer(agent.actor_optimizer, state["actor_optimizer"])
+        agent.critic_updates = whole("critic_updates", state["critic_updates"], least=0)
+        agent.generator.bit_generator.state = state["generator"]
+        if "exploration" not in options:
+            agent.exploration.load_state_dict(state["exploration_state"])
+        return agent
 
 
 def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ import operator
 import os
 import platform
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ import torch
 from safetensors.torch import save as serialized
 from torch import Tensor
 
-from ddpg.base.errors import InputError, Note, require
+from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, require
 from ddpg.base.memory import physical_memory
 from ddpg.saving import files
 
@@ -111,6 +112,23 @@ def surroundings() -> dict[str, str]:
     }
 
 
+@contextmanager
+def refusing(what: str, mend: str) -> Iterator[None]:
+    """Raise `InputError` in place of any other error within: a file from elsewhere may be wrong in any way.
+
+    Args:
+        what: beginning of the message, which what was raised follows.
+        mend: end of the message.
+    """
+    try:
+        yield
+    except (InputError, FaultyEnvironmentError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{what} ({reason}); {mend}") from error
+
+
 def _read(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     require(
@@ -118,7 +136,7 @@ def _read(path: Path) -> dict[str, Any]:
         f"{path}: {size / 1e9:.0f} GB, more than this machine's memory; it is no agent's checkpoint.",
     )
     damage = f"{path}: not a checkpoint, or a damaged one"
-    try:
+    with refusing(damage, "give one that this project wrote."):
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             found = metadata.get("format")
@@ -142,12 +160,7 @@ def _read(path: Path) -> dict[str, Any]:
             *parents, last = json.loads(place)
             functools.reduce(operator.getitem, parents, content)[last] = tensor
         require("agent" in content, f"{damage} (there is no agent in it).")
-    except InputError:
-        raise
-    except Exception as error:  # a file from elsewhere may be wrong in any way
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{damage} ({reason}); give one that this project wrote.") from error
-    return dict(content)
+        return dict(content)
 
 
 def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -122,13 +122,9 @@ def _whole_content(folder: Path, step: int) -> dict[str, Any]:
     """Return the content of a checkpoint; raise `InputError` if it or its part of the replay buffer is damaged."""
     path = folder / checkpoint.FOLDER / checkpoint.name(step)
     content = checkpoint.load(path)
-    try:
+    with checkpoint.refusing(f"{path}: its transitions cannot be read", "it is damaged."):
         for _ in TransitionLog(folder, content.get("training", {}).get("parts", [])).read():
             pass
-    except InputError:
-        raise
-    except Exception as error:  # a file from elsewhere may be wrong in any way
-        raise InputError(f"{path}: its transitions cannot be read ({error}).") from error
     return content
 
 
@@ -151,18 +147,13 @@ def _check(path: Path, content: Mapping[str, Any], typed_env_id: str | None, opt
         bool(content.get("settings") and content.get("training")),
         f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
     )
-    try:
+    with checkpoint.refusing(f"{path}: not a whole checkpoint of a run", "it is damaged, train anew."):
         env, collector = content["settings"]["env"], content["training"]["collector"]
         name = env["id"].rpartition(":")[2]
         # Before memory is taken for them, the settings' sizes have to be those of what is in the file.
         same = len(collector["progress"]) == env["num_envs"]
         require(same, f"{path}: not as many environments as its settings say; it is damaged, train anew.")
         check_shapes(content["agent"], content["settings"]["agent"])
-    except InputError:
-        raise
-    except Exception as error:  # a file from elsewhere may be wrong in any way
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a whole checkpoint of a run ({reason}); it is damaged, train anew.") from error
     require(
         typed_env_id is None or typed_env_id.rpartition(":")[2] == name,
         f"{option}{typed_env_id}: the run's environment is {env['id']}; leave this out.",

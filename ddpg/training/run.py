@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddpg.agent import DDPG
 from ddpg.base import optimizers
-from ddpg.base.errors import FaultyEnvironmentError, InputError, real, require, whole
+from ddpg.base.errors import InputError, real, require, whole
 from ddpg.base.memory import peak_memory
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
@@ -261,7 +261,7 @@ class Run:
         state = content["training"]
         self._compare(content["agent"])
         self.agent = agent_state.from_state_dict(content["agent"], DDPG, device=self.settings.device)
-        try:
+        with checkpoint.refusing(f"{self.folder}: the checkpoint does not fit its run", "train anew."):
             self._log = TransitionLog(self.folder, state["parts"])
             oldest = max(0, whole("added", state["buffer"]["added"], least=0) - self.buffer.capacity)
             self.buffer.load_state_dict(state["buffer"], self._log.read(oldest))
@@ -272,10 +272,6 @@ class Run:
             self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
             self.evaluation_due = bool(state["evaluation_due"])
             seconds = real("seconds", state["seconds"], least=0)
-        except (InputError, FaultyEnvironmentError):
-            raise
-        except Exception as error:  # a file from elsewhere may be wrong in any way
-            raise InputError(f"{self.folder}: the checkpoint does not fit its run ({error}); train anew.") from error
         self._described = content["settings"] == self.settings.model_dump()
         return seconds
 
