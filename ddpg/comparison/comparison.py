@@ -37,9 +37,9 @@ class Comparison:
     Args:
         runs: one or more runs.
         by: one or two keys to compare by; by default those in which the runs differ, strategies first.
-        baseline: value of the first key that the others are measured against; by default the project's own default if
-            it is among the runs, else the first.
-        defaults: the project's default settings, by key.
+        baseline: value of the first key that the others are measured against; by default that of `defaults` if it is
+            among the runs, else the first.
+        defaults: values taken as baseline, by key.
 
     Attributes:
         keys: the one or two keys compared by.

@@ -24,7 +24,15 @@ def test_the_page_lies_beside_the_runs_and_the_terminal_tells_what_they_show(com
     status, out, err = compare(experiment(tmp_path))
     assert status == 0, err
     assert max(map(len, out.partition("wrote")[0].splitlines())) <= 80
-    for expected in ("15 runs by gradient_stop", "detach", "seed 0 1", "difference", "paired by seed", "−248.0"):
+    for expected in (
+        "15 runs by gradient_stop",
+        "Baseline: gradient_stop=no_grad",
+        "detach",
+        "seed 0 1",
+        "difference",
+        "paired by seed",
+        "−248.0",
+    ):
         assert expected in out
     assert "wrote" in out
     assert {path.name for path in (tmp_path / "comparison").iterdir()} == {
