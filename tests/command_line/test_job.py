@@ -17,7 +17,7 @@ from ddpg.training.settings import Settings
 
 
 def train_apart(folder, settings) -> float:
-    return job.train_apart(folder, settings, job.program(), os.getcwd())
+    return job.train_apart(folder, settings, job._PLAIN, os.getcwd())
 
 
 def test_a_run_is_trained_once_and_its_log_says_where(tmp_path):
@@ -54,7 +54,7 @@ def processes_of(folder) -> list[int]:
     return found
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it did not come to that"
@@ -116,5 +116,5 @@ def test_a_job_finds_the_module_where_its_sweep_does(own_module, tmp_path, monke
     if way == "PYTHONPATH":
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "beside"), prepend=os.pathsep)
     directory = {"PYTHONPATH": "/", "directory": str(tmp_path / "beside")}[way]
-    mean = job.train_apart(tmp_path / "run", settings, job.program(), directory)
+    mean = job.train_apart(tmp_path / "run", settings, job._PLAIN, directory)
     assert math.isfinite(mean), (tmp_path / "run" / "failure.txt").read_text()
