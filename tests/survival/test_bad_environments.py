@@ -95,7 +95,7 @@ STEPS = [
     (with_one(1, np.ones(1)), r"reward=array\(\[1\.\]\) \(an array of shape \(1,\)\); it must be one real number"),
     (with_one(2, "no"), r"terminated='no' \(a str\); it must be True or False"),
     (with_one(4, None), r"info=None \(a NoneType\); it must be a dict"),
-    (lambda answer: (*answer[:3], {}), r"ValueError \(.*expected 5, got 4\) was raised"),  # as gym before 2022
+    (lambda answer: (*answer[:3], {}), r"ValueError \(.* \(expected 5, got 4\)\) was raised"),  # as gym before 2022
 ]
 RESETS = [
     (lambda answer: {}["robot"], r"KeyError \('robot'\) at .* was raised"),
