@@ -246,7 +246,8 @@ def damaged_files(folder: Path, places: int, seed: int = 0) -> Counter[str]:
         AssertionError: if a run goes on as another than it was.
     """
     truth = expected(folder / "truth")
-    kept = {str(path.relative_to(folder / "truth")) for path in (folder / "truth").rglob("*") if path.is_file()}
+    checkpoints = (folder / "truth" / checkpoint.FOLDER).rglob("*")
+    kept = {str(path.relative_to(folder / "truth")) for path in checkpoints if path.is_file()}
     generator = np.random.default_rng(seed)
     outcomes: Counter[str] = Counter()
     for name in fleeting(sorted(kept), "damaged files"):
@@ -264,9 +265,7 @@ def damaged_files(folder: Path, places: int, seed: int = 0) -> Counter[str]:
 
 
 def _kind(name: str) -> str:
-    if "transitions" in name:
-        return "transitions"
-    return "checkpoint" if checkpoint.FOLDER in name else "event file"
+    return "transitions" if "transitions" in name else "checkpoint"
 
 
 def _taken_up(folder: Path, truth: dict[int, str]) -> str:
