@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from torch import Tensor, nn
 
 from ddpg.gradient_flow import interception
-from ddpg.gradient_flow.diagram import mermaid
 from ddpg.gradient_flow.discovery import Discovery
+from ddpg.gradient_flow.drawing import mermaid
 from ddpg.gradient_flow.export import as_dict, github
 from ddpg.gradient_flow.findings import KINDS, Settings, findings
 from ddpg.gradient_flow.page import cell, page

@@ -85,7 +85,7 @@ class Pass:
                 structure.crossings = tracer.crossings(roots, self._named_leaves(graph), graph, line[1])
                 by_node = {node: leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
                 top = [edge.node for edge in roots]
-                structure.diagram = Diagram.of(self._recorder.names, graph, by_node, tracer.operation, top)
+                structure.diagram = Diagram(self._recorder.names, graph, by_node, tracer.operation, top)
             entrances = frozenset(
                 (name, crossing.site) for name, crossings in structure.crossings.items() for crossing in crossings
             )

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Sequence
 
-from ddpg.gradient_flow.diagram import Diagram, Fate, Link, blamed, fate, title, way
-from ddpg.gradient_flow.records import Backward, Finding, Operation
+from ddpg.gradient_flow.diagram import Diagram, Link, Operation
+from ddpg.gradient_flow.drawing import Fate, blamed, fate, title, way
+from ddpg.gradient_flow.records import Backward, Finding
 
 try:
     from fast_sugiyama import from_edges

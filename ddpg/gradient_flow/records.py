@@ -6,16 +6,13 @@ What repeats is counted, so that a record grows with the code that it looks at a
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
+from ddpg.gradient_flow.diagram import Diagram
 from ddpg.gradient_flow.places import Lines, Place, Site
 from ddpg.gradient_flow.tensors import rows_moved
-
-if TYPE_CHECKING:
-    from ddpg.gradient_flow.diagram import Diagram
 
 
 @dataclass(frozen=True)
@@ -133,72 +130,6 @@ class Crossing:
         return self.site.place
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of a named module by the user's code; `number` counts them all."""
-
-    name: str
-    site: Site
-    number: int
-
-    @property
-    def place(self) -> Place:
-        """The user's line."""
-        return self.site.place
-
-
-@dataclass(eq=False)
-class Operation:
-    """One operation of a traced forward pass.
-
-    Attributes:
-        name: of the function.
-        module: the innermost named module that it ran in, "critic.2"; empty outside all.
-        calls: the calls that it is part of, one for each named module, the latest last.
-        site, place: the user's line.
-        inputs: the operations that made its arguments.
-        parameters: named parameters among its arguments.
-        recorded: whether the graph records it.
-        grad_mode: whether it ran with gradients enabled.
-        rooted: whether a named parameter stands behind its value, `trainable`: one that required a gradient.
-        bytes: of the tensors in the graph behind its arguments, if it is a detach from them.
-        age: how many operations lie behind it.
-        scalar: whether it made a single number.
-        data: whether a tensor of real numbers among its arguments comes from none of these operations.
-        number: whether a number but 0 is among them.
-    """
-
-    name: str
-    module: str
-    calls: tuple[Call, ...]
-    site: Site
-    inputs: tuple["Operation", ...]
-    parameters: tuple[str, ...]
-    recorded: bool
-    grad_mode: bool = True
-    rooted: bool = False
-    trainable: bool = False
-    bytes: int = 0
-    age: int = 0
-    scalar: bool = False
-    data: bool = False
-    number: bool = False
-
-    @property
-    def place(self) -> Place:
-        """The user's line."""
-        return self.site.place
-
-    def call_of(self, name: str) -> Call | None:
-        """The call of the named module that it is part of."""
-        return next((call for call in self.calls if call.name == name), None)
-
-    @property
-    def label(self) -> str:
-        """What a path calls it: a submodule by its name, anything else by its operation."""
-        return self.module if self.module and (self.parameters or "." in self.module) else self.name
-
-
 class _Named:
     """What call stacks lead to, and the line that tells it from others of its kind."""
 
@@ -240,7 +171,7 @@ class Structure:
     bytes_by_reach: Mapping[int, int]
     work_by_reach: Mapping[int, float]
     crossings: dict[str, tuple[Crossing, ...]] = field(default_factory=dict)
-    diagram: "Diagram | None" = None
+    diagram: Diagram | None = None
     passes: int = 0
 
     @property
@@ -355,7 +286,7 @@ class Backward(_Event):
         return self.structure.crossings
 
     @property
-    def diagram(self) -> "Diagram | None":
+    def diagram(self) -> Diagram | None:
         """With tracing, the graph as it is drawn."""
         return self.structure.diagram
 

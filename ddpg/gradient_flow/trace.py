@@ -17,11 +17,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
 from ddpg.gradient_flow import private
-from ddpg.gradient_flow.diagram import GRADIENT
+from ddpg.gradient_flow.diagram import GRADIENT, Call, Operation
 from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled, unwatch_calls, watch_calls
 from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.places import Place, Site, called_by_pytorch
-from ddpg.gradient_flow.records import Call, Crossing, Operation
+from ddpg.gradient_flow.records import Crossing
 from ddpg.gradient_flow.tensors import aside, is_leaf
 
 if TYPE_CHECKING:

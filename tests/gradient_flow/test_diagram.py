@@ -6,7 +6,8 @@ from conftest import make_agent, make_batch
 from torch import nn
 
 from ddpg.gradient_flow import GradientFlow
-from ddpg.gradient_flow.diagram import Fate, Link, fate, title
+from ddpg.gradient_flow.diagram import Link
+from ddpg.gradient_flow.drawing import Fate, fate, title
 
 
 def critic_pass(stop):
