@@ -39,6 +39,11 @@ class Origins:
         self._made_of = WeakTensorKeyDictionary()
         self._mixed = WeakTensorKeyDictionary()  # those that the user's code has computed from others
 
+    def close(self) -> None:
+        """Let go of every tensor."""
+        for each in (self._accounts, self._made_of, self._mixed):
+            each.clear()
+
     def add(self, tensor: Tensor, contribution: Contribution) -> None:
         """A pass is about to add to `.grad`."""
         account = self._look(tensor)

@@ -103,6 +103,11 @@ def part_of(name: str, each: nn.Module | Tensor, keep: bool = True) -> Part:
     return part
 
 
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return what torch.compile has wrapped; any other module as it is."""
+    return module._modules.get(private.COMPILED) or module
+
+
 def _unregistered(value: Any, path: str) -> Iterator[tuple[str, nn.Module | Tensor]]:
     if isinstance(value, nn.Module) or (isinstance(value, Tensor) and value.is_leaf and value.requires_grad):
         yield path, value

@@ -186,6 +186,11 @@ class Structure:
             found |= self.beside[bit] if key in keys else 0
         return found
 
+    def behind(self, keys: Collection[str]) -> list[str | None]:
+        """The leaves that a gradient comes to through these parameters' operations, their own included."""
+        through = self.through(keys)
+        return [key for bit, key in enumerate(self.leaves) if through >> bit & 1]
+
     def graph_keys(self) -> list[str]:
         """Keys of the parameters in the graph, and in graphs that a detach cut off from it."""
         cut_off = self.diagram.cut_off().values() if self.diagram is not None else ()
@@ -304,20 +309,12 @@ class Span:
 
     first: int
     last: int
-    count: int = 1
+    count: int = 0
 
     def seen(self, index: int) -> None:
         """Once more."""
         self.last = index
         self.count += 1
-
-
-def note(spans: "dict[Loss, Span]", loss: Loss, index: int) -> None:
-    """Something of a loss's was seen in the step with this index."""
-    if loss in spans:
-        spans[loss].seen(index)
-    else:
-        spans[loss] = Span(index, index)
 
 
 @dataclass(eq=False)
@@ -386,9 +383,9 @@ class Held:
     drifted: int = 0
     rows: Rows | None = None
     sources: dict[Loss, Span] = field(default_factory=dict)
-    stale: dict[tuple[Loss, bool], int] = field(default_factory=dict)
-    together: dict[tuple[Loss, Loss, bool], int] = field(default_factory=dict)
-    twice: dict[tuple[Loss, "Stepping"], int] = field(default_factory=dict)
+    stale: Counter[tuple[Loss, bool]] = field(default_factory=Counter)
+    together: Counter[tuple[Loss, Loss, bool]] = field(default_factory=Counter)
+    twice: Counter[tuple[Loss, "Stepping"]] = field(default_factory=Counter)
 
 
 @dataclass(eq=False)

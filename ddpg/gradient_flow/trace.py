@@ -7,7 +7,7 @@ import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,12 @@ from ddpg.gradient_flow import graph as graphs
 from ddpg.gradient_flow import private
 from ddpg.gradient_flow.diagram import GRADIENT, Call, Operation
 from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled, unwatch_calls, watch_calls
-from ddpg.gradient_flow.parts import Part
+from ddpg.gradient_flow.parts import Part, unwrapped
 from ddpg.gradient_flow.places import Place, Site, called_by_pytorch
+from ddpg.gradient_flow.record import Record
 from ddpg.gradient_flow.records import Crossing
+from ddpg.gradient_flow.steps import OpenSteps
 from ddpg.gradient_flow.tensors import aside, is_leaf
-
-if TYPE_CHECKING:
-    from ddpg.gradient_flow.recorder import Recorder
 
 _LONGEST_LINEAGE = 300
 _MOST_WAYS = 4
@@ -52,10 +51,11 @@ class _Family:
 class Tracer(TorchFunctionMode):
     """Follows the operations on the way to a loss."""
 
-    def __init__(self, recorder: "Recorder") -> None:
+    def __init__(self, record: Record, steps: OpenSteps) -> None:
         super().__init__()
-        self._recorder = recorder
-        self._lines = recorder.lines
+        self._record = record
+        self._steps = steps
+        self._lines = record.lines
         self.stack: list[_Inside] = []
         self._numbers = itertools.count()
         self._unrecorded = WeakTensorKeyDictionary()
@@ -67,7 +67,7 @@ class Tracer(TorchFunctionMode):
         self._members: dict[int, list[str]] = defaultdict(list)  # the families of a module, by its id
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         self._around: dict[int, nn.Module] = {}
-        self.add(self._recorder.weights.parts.values())
+        self.add(self._record.weights.parts.values())
         private.load_compiler()
         self._first = private.sequence_number()
         watch_calls(self)
@@ -102,9 +102,7 @@ class Tracer(TorchFunctionMode):
     def call(self, module: nn.Module) -> None:
         """A module is called."""
         around = self.stack[-1] if self.stack else _Inside()
-        if private.COMPILED in module._modules:  # what torch.compile wraps
-            module = module._modules[private.COMPILED] or module
-        self._recorder.called(module)
+        module = unwrapped(module)
         names = self._members.get(id(module), ())
         if not names:
             self._look_inside(module)
@@ -116,8 +114,8 @@ class Tracer(TorchFunctionMode):
             for name in names
         ]
         for call in calls:
-            if module.training or call.name not in self._recorder.ran:
-                self._recorder.ran[call.name] = call.site
+            if module.training or call.name not in self._record.ran:
+                self._record.ran[call.name] = call.site
         calls.sort(key=lambda call: call.number)
         self.stack.append(_Inside(self._families[calls[0].name].qualified[id(module)], tuple(calls)))
 
@@ -126,9 +124,9 @@ class Tracer(TorchFunctionMode):
         if id(module) not in self._around:
             self._around[id(module)] = module
             inner = {id(each) for each in module.modules()}
-            for name, part in self._recorder.weights.parts.items():
+            for name, part in self._record.weights.parts.items():
                 if id(part.module) in inner:
-                    self._recorder.parents[name].add(id(module))
+                    self._record.parents[name].add(id(module))
 
     def leave(self, output: object) -> None:
         """The call ends. What no operation was seen to make, compiled code has made, or a Function of the user's."""
@@ -166,26 +164,26 @@ class Tracer(TorchFunctionMode):
         with aside():
             if name == "__set__":
                 if args[0].grad is not None:  # by another tensor, perhaps the same with some rows of zeros
-                    self._recorder.origins.edited(args[0].grad, self._lines.site())
+                    self._steps.origins.edited(args[0].grad, self._lines.site())
                 return [args[0]]
             if name != "__get__":
-                return self._recorder.origins.edited(args[0], self._lines.site())
+                return self._steps.origins.edited(args[0], self._lines.site())
             named = self._named(args[0])
             if named:
-                self._recorder.reads[self._lines.site()].add(named)
+                self._record.reads[self._lines.site()].add(named)
             return []
 
     @uncompiled
     def _look_at(self, name: str, touched: Sequence[Tensor]) -> None:
         with aside():
             for tensor in touched:
-                self._recorder.origins.look(tensor, "dropped" if name == "__set__" else "cleared", self._lines.site())
+                self._steps.origins.look(tensor, "dropped" if name == "__set__" else "cleared", self._lines.site())
 
     @uncompiled
     def _follow(
         self, function: Callable[..., Any], arguments: tuple[Sequence[Any], Any], result: object, grad_mode: bool
     ) -> None:
-        if compiling() or _name(function) == "grad" or (self._recorder.stepping and not grad_mode):
+        if compiling() or _name(function) == "grad" or (self._steps.under_way and not grad_mode):
             return  # what an optimizer computes is its own affair
         with aside():
             given, results = list(_tensors(arguments)), list(_tensors(result))
@@ -193,7 +191,7 @@ class Tracer(TorchFunctionMode):
                 results = given[:1]
             made = [each for each in results if not (is_leaf(each) and (each.requires_grad or self._named(each)))]
             if made:
-                self._recorder.origins.derived(made, given)
+                self._steps.origins.derived(made, given)
                 numbers = any(isinstance(each, (int, float)) and each != 0 for each in arguments[0])
                 self._note(_name(function), given, made, grad_mode, numbers)
 
@@ -342,7 +340,7 @@ class Tracer(TorchFunctionMode):
         if id(tensor) not in self._parameters:
             if not tensor.is_leaf or not (isinstance(tensor, nn.Parameter) or tensor.requires_grad):
                 return ""
-            named = self._recorder.weights.named()
+            named = self._record.weights.named()
             if id(tensor) not in named and not isinstance(tensor, nn.Parameter):
                 return ""
             self._parameters[id(tensor)] = (named[id(tensor)].key if id(tensor) in named else ""), tensor

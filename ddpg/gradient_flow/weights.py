@@ -33,7 +33,6 @@ class Weights:
     Args:
         parts: what is audited from the start.
         watched: names of those whose buffers are compared too.
-        applied_by_hand: called with a parameter that the user's code has changed by itself, and the event's number.
 
     Attributes:
         parts: what is audited, by name.
@@ -49,14 +48,10 @@ class Weights:
         resting: keys of the parameters of modules in evaluation mode; known after `refresh`, like what follows.
         moving: normalisation layers whose running statistics moved, by module.
         changed_buffers: buffers that changed, by module; of those that are watched.
+        applied_by_hand: called with a parameter that the user's code has changed by itself, and the event's number.
     """
 
-    def __init__(
-        self,
-        parts: Iterable[Part],
-        watched: Iterable[str],
-        applied_by_hand: Callable[[Tensor, int], None],
-    ) -> None:
+    def __init__(self, parts: Iterable[Part], watched: Iterable[str]) -> None:
         self.parts: dict[str, Part] = {part.name: part for part in parts}
         self.shown: list[str] = list(self.parts)
         self.event = 0
@@ -71,7 +66,7 @@ class Weights:
         self.changed_buffers: dict[str, list[str]] = {}
         self._watched = frozenset(watched)
         self.names: dict[str, tuple[str, ...]] = {}
-        self._applied_by_hand = applied_by_hand
+        self.applied_by_hand: Callable[[Tensor, int], None] = lambda tensor, event: None
         self._open = False
         self._numbers = itertools.count()
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the audited modules
@@ -331,7 +326,7 @@ class Weights:
             if source is None:
                 by_hand.add(id_)
         for id_ in by_hand | self._with_most_of_their_module(by_hand, named):
-            self._applied_by_hand(named[id_].tensor, self.event)
+            self.applied_by_hand(named[id_].tensor, self.event)
 
     def _with_most_of_their_module(self, ids: set[int], named: Mapping[int, Parameter]) -> set[int]:
         """Parameters of modules most of which the user's code has changed: an update may leave a zero as it is."""
