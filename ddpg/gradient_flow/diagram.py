@@ -10,7 +10,7 @@ from typing import TypeVar
 from torch.autograd.graph import Node
 
 from ddpg.gradient_flow.graph import Graph, is_leaf
-from ddpg.gradient_flow.places import Place, Site
+from ddpg.gradient_flow.places import Place, Site, Sited
 
 K = TypeVar("K")
 
@@ -18,21 +18,16 @@ GRADIENT = "autograd.grad"  # the name of the operation that makes the gradients
 
 
 @dataclass(frozen=True)
-class Call:
+class Call(Sited):
     """One call of a named module by the user's code; `number` counts the calls of all modules."""
 
     name: str
     site: Site
     number: int
 
-    @property
-    def place(self) -> Place:
-        """The user's line."""
-        return self.site.place
-
 
 @dataclass(eq=False)
-class Operation:
+class Operation(Sited):
     """One operation of a traced forward pass.
 
     Attributes:
@@ -68,11 +63,6 @@ class Operation:
     scalar: bool = False
     data: bool = False
     number: bool = False
-
-    @property
-    def place(self) -> Place:
-        """The user's line."""
-        return self.site.place
 
     def call_of(self, name: str) -> Call | None:
         """Return the call of the named module that it is part of."""

@@ -22,7 +22,7 @@ from ddpg.gradient_flow.trace import Tracer
 
 
 class Pass:
-    """One backward pass, from the graph that it finds to the gradients that it leaves."""
+    """Records one backward pass, from the graph that it finds to the gradients that it leaves."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Pass:
     def _structure(
         self, roots: Sequence[GradientEdge], order: Sequence[Node], stack: Sequence[Place]
     ) -> tuple[object, Structure]:
-        """What tells the loss from others, and the shape of its graph; read anew only if it has not been seen."""
+        """Return what tells the loss from others, and the shape of its graph, read only if it has not been seen."""
         line = stack[0], innermost(stack)
         tracer, known = self._tracer, self._record.structures
         edges = graphs.edges_of(self._inputs)
@@ -100,19 +100,19 @@ class Pass:
         return known[shape]
 
     def _key(self, leaf: Tensor) -> str | None:
-        """What a leaf is called in the record; None if it is data."""
+        """Return a leaf's key, "#" for a parameter of no audited module; None if it is data."""
         if id(leaf) in self._named or isinstance(leaf, nn.Parameter):
             return self._named[id(leaf)].key if id(leaf) in self._named else "#"
         return None
 
     def _involved(self, leaf: Tensor) -> object:
-        """What of a leaf tells one loss from another: whose parameter it is; nothing if it is data."""
+        """Return what of a leaf tells one loss from another: whose parameter it is; None if it is data."""
         if id(leaf) in self._named:
             return self._record.weights.large(self._named[id(leaf)])
         return "#" if isinstance(leaf, nn.Parameter) else None
 
     def _named_leaves(self, graph: graphs.Graph) -> dict[str, set[int]]:
-        """For each named module in the graph, the ids of its leaves."""
+        """Return for each named module in the graph the ids of its leaves."""
         found: dict[str, set[int]] = defaultdict(set)
         for _, leaf in graph.leaves:
             for name in self._named[id(leaf)].names if id(leaf) in self._named else ():
@@ -128,7 +128,7 @@ class Pass:
             self._hooks.callback(node.register_prehook(partial(self._arrived, leaf)).remove)
 
     def close(self) -> None:
-        """The pass has ended, also by an error."""
+        """Record what the pass has reached; also after an error."""
         self._hooks.close()
         for leaf in self._arrivals:
             self._steps.origins.added(leaf)
@@ -147,13 +147,13 @@ class Pass:
         self._steps.pass_ended(self.entry)
 
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None:
-        """Another graph runs inside this pass: its gradients are this pass's."""
+        """Take the gradients of a graph that runs inside this pass as this pass's."""
         with aside():
             if self._accumulate:
                 self._hook(graphs.behind(graphs.edges_of(outputs)))
 
     def returned(self, gradients: Sequence[Tensor | None]) -> None:
-        """What `torch.autograd.grad` gives back, one for each input."""
+        """Take what `torch.autograd.grad` returns, one for each input."""
         if self._accumulate:
             return
         with aside():

@@ -57,7 +57,7 @@ class Recorder(Record):
     def open(self) -> None:
         """Note the weights as they are."""
         with aside():
-            self.weights.open()
+            self.weights.add()
         self._open = True
         if self.discovery is not None:
             watch_calls(self)

@@ -20,7 +20,7 @@ from ddpg.gradient_flow.origins import Origins
 from ddpg.gradient_flow.places import Site, call_stack, innermost
 from ddpg.gradient_flow.record import Record
 from ddpg.gradient_flow.records import Backward, Contribution, Held, Loss, Lost, Rows, Span, Step, Stepping
-from ddpg.gradient_flow.tensors import differ, norm, norms, rows_of
+from ddpg.gradient_flow.tensors import differ, norm, rows_of
 from ddpg.gradient_flow.weights import Parameter
 
 _OPTIMIZER = inspect.getfile(Optimizer)
@@ -107,7 +107,7 @@ class OpenSteps:
         for each in contributions:
             if each.backward is not None and not each.applied and not each.replaced and each.lost is None:
                 each.backward.parted = self._weights.event
-                steps = (step.of for step in self._record.steps.latest() if step.index > each.backward.index)
+                steps = (step.of for step in self._record.steps.latest if step.index > each.backward.index)
                 each.lose(Lost(how, site, next(steps, None)))
 
     def _moved_meanwhile(self, leaf: _Leaf) -> bool:
@@ -131,7 +131,7 @@ class OpenSteps:
         self._leaves.clear()
         self._hold(held, named)
         self._running.append((optimizer, frame))
-        for backward in reversed(self._record.backwards.latest()):
+        for backward in reversed(self._record.backwards.latest):
             if backward.followed_by is not None:
                 break
             backward.followed_by = self._step.of
@@ -181,11 +181,9 @@ class OpenSteps:
         return number
 
     def _hold(self, held: Mapping[int, Tensor], named: Mapping[int, Parameter]) -> None:
-        gradients = {id_: tensor.grad for id_, tensor in held.items() if tensor.grad is not None}
-        lengths = dict(zip(gradients, norms(list(gradients.values())), strict=True))
         for id_, tensor in held.items():
             before = None if id_ in named else tensor.detach().clone()
-            length = lengths.get(id_)
+            length = None if tensor.grad is None else norm([tensor.grad])
             self._leaves[id_] = _Leaf(tensor, before, list(self.origins.of(tensor, length)), length)
             for each in self.origins.just_dropped(tensor):
                 lost = each.lost
@@ -302,7 +300,7 @@ class OpenSteps:
         for other in others:
             later = other.backward
             assert later is not None
-            for step in reversed(self._record.steps.latest()):
+            for step in reversed(self._record.steps.latest):
                 if step.index < backward.index:
                     break
                 if step.index > later.index:
