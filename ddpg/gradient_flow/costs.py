@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from ddpg.gradient_flow import private
 from ddpg.gradient_flow.cases import Case, by_hand, copies, entrance, feeds_trained, mask, needed_at, subjects
+from ddpg.gradient_flow.diagram import Operation
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Loss, Lost, Operation, Stepping, Structure, Use, size_of
+from ddpg.gradient_flow.records import Loss, Lost, Stepping, Structure, Use, size_of
 from ddpg.gradient_flow.unused import unheld
 
 

@@ -1,35 +1,86 @@
-"""The graph of a loss, operation by operation, with what lies behind its stops."""
+"""The operations of a traced forward pass, and the graph of a loss drawn from them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import TypeVar
 
 from torch.autograd.graph import Node
 
 from ddpg.gradient_flow.graph import Graph, is_leaf
-from ddpg.gradient_flow.places import Place
-from ddpg.gradient_flow.records import Backward, Call, Finding, Loss, Operation, Stepping
+from ddpg.gradient_flow.places import Place, Site, Sited
 
-GRADIENT = "autograd.grad"  # the name of what makes the gradients that it returns
-_LONGEST_TITLE = 22
+K = TypeVar("K")
+
+GRADIENT = "autograd.grad"  # the name of the operation that makes the gradients which it returns
+
+
+@dataclass(frozen=True)
+class Call(Sited):
+    """One call of a named module by the user's code; `number` counts the calls of all modules."""
+
+    name: str
+    site: Site
+    number: int
+
+
+@dataclass(eq=False)
+class Operation(Sited):
+    """One operation of a traced forward pass.
+
+    Attributes:
+        name: the function's.
+        module: the innermost named module that it ran in, "critic.2"; empty outside all.
+        calls: the calls that it is part of, one for each named module, the latest last.
+        site, place: the user's line.
+        inputs: the operations that made its arguments.
+        parameters: keys of the named parameters among its arguments.
+        recorded: whether the autograd graph has it.
+        grad_mode: whether it ran with gradients enabled.
+        rooted: whether its value depends on a named parameter.
+        trainable: whether it depends on one that required a gradient.
+        bytes: held by the graph behind its arguments, if it is a detach from them.
+        age: how many operations lie behind it.
+        scalar: whether it made a single number.
+        data: whether a floating-point tensor among its arguments comes from none of these operations.
+        number: whether a Python number other than 0 is among its arguments.
+    """
+
+    name: str
+    module: str
+    calls: tuple[Call, ...]
+    site: Site
+    inputs: tuple["Operation", ...] = ()
+    parameters: tuple[str, ...] = ()
+    recorded: bool = False
+    grad_mode: bool = True
+    rooted: bool = False
+    trainable: bool = False
+    bytes: int = 0
+    age: int = 0
+    scalar: bool = False
+    data: bool = False
+    number: bool = False
+
+    def call_of(self, name: str) -> Call | None:
+        """Return the call of the named module that it is part of."""
+        return next((call for call in self.calls if call.name == name), None)
+
+    @property
+    def label(self) -> str:
+        """What a path calls it: its submodule, or else its function."""
+        return self.module if self.module and (self.parameters or "." in self.module) else self.name
 
 
 class Link(Enum):
-    """What a line between two operations carries back from the loss."""
+    """What an edge between two operations carries back from the loss."""
 
     GRADIENT = "the gradient"
     UNASKED = "no gradient: the pass was asked for others only"
     CUT = "no gradient: a stop stands here"
     BEHIND = "no gradient: nothing to carry, or behind a stop"
-
-
-class Fate(Enum):
-    """What became of the gradient of an operation's parameters."""
-
-    NONE = "no gradient"
-    APPLIED = "gradient applied by a step"
-    UNUSED = "gradient not applied"
 
 
 @dataclass(frozen=True)
@@ -51,229 +102,123 @@ class Stop:
     behind: tuple[Operation, ...]
 
 
-@dataclass
 class Diagram:
-    """What is drawn of a graph.
+    """The graph of a loss, operation by operation, with what lies behind its stops.
+
+    Args:
+        names: the audit's modules.
+        graph: the autograd graph.
+        keys: of its leaves; None for data.
+        operation: tells what made a node.
+        roots: the nodes that were sent backward.
 
     Attributes:
-        names: of the audit's modules.
-        links: from each operation to those that its arguments came from, the loss first.
-        parameters: keys of the parameters that an operation uses, for those that the graph leads to.
-        operations: all that is drawn.
+        names: as given.
+        links: from each operation to those that made its arguments, the loss first.
+        parameters: for each operation in the graph, keys of the parameters that it uses.
+        operations: those in the graph, then those behind its stops.
         roots: those that made what was sent backward.
-        behind: those of them that lie behind a stop.
+        behind: those that lie behind a stop.
     """
 
-    names: tuple[str, ...]
-    links: dict[tuple[Operation, Operation], Link]
-    parameters: dict[Operation, list[str]]
-    operations: list[Operation]
-    roots: tuple[Operation, ...] = ()
-    behind: set[Operation] = field(default_factory=set)
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         names: Iterable[str],
         graph: Graph,
         keys: Mapping[Node, str | None],
         operation: Callable[[Node], Operation],
-        roots: Iterable[Node] = (),
-    ) -> "Diagram":
-        """The diagram of a graph; `keys` of its leaves, `operation` tells what made a node."""
-        links: dict[tuple[Operation, Operation], Link] = {}
-        parameters: dict[Operation, list[str]] = {}
+        roots: Iterable[Node],
+    ) -> None:
+        self.names = tuple(names)
+        self.links: dict[tuple[Operation, Operation], Link] = {}
+        self.parameters: dict[Operation, list[str]] = {}
+        self.roots = tuple(operation(node) for node in roots if not is_leaf(node))
         for node in graph.nodes:
             here = operation(node)
-            own = parameters.setdefault(here, [])
+            own = self.parameters.setdefault(here, [])
             for child, _ in node.next_functions:
                 if child is None:
                     continue
                 if is_leaf(child):
                     own += [key for key in [keys[child]] if key is not None and key not in own]
                 elif operation(child) is not here:
-                    wanted = bool(graph.reach[child] & graph.wanted)
-                    link = Link.GRADIENT if wanted else Link.UNASKED
-                    links.setdefault((here, operation(child)), link)
-        tops = tuple(operation(node) for node in roots if not is_leaf(node))
-        diagram = cls(tuple(names), links, parameters, list(parameters), tops)
-        diagram._look_behind()
-        return diagram
+                    wanted = graph.reach[child] & graph.wanted
+                    self.links.setdefault((here, operation(child)), Link.GRADIENT if wanted else Link.UNASKED)
+        self.operations = _reachable(self.parameters, self._unrecorded)
+        connected = _grouped((one, other) for (one, other), link in self.links.items() if link is not Link.CUT)
+        self.behind = {*self.operations}.difference(_reachable(self.parameters, lambda each: connected[each]))
 
-    def _look_behind(self) -> None:
-        """Add what the graph does not record though parameters stand behind it."""
-        seen, queue = set(self.operations), list(self.operations)
-        while queue:
-            here = queue.pop()
-            for other in here.inputs:
-                if other.rooted and (here, other) not in self.links:
-                    self.links[here, other] = Link.CUT if _stops(here, other) else Link.BEHIND
-                    if other not in seen:
-                        seen.add(other)
-                        self.operations.append(other)
-                        queue.append(other)
-        connected: dict[Operation, list[Operation]] = {each: [] for each in self.operations}
-        for (one, other), link in self.links.items():
-            connected[one] += [other] if link is not Link.CUT else []
-        front, queue = set(self.parameters), list(self.parameters)
-        while queue:
-            new = [each for each in connected[queue.pop()] if each not in front]
-            front.update(new)
-            queue += new
-        self.behind = {each for each in self.operations if each not in front}
+    def _unrecorded(self, here: Operation) -> Iterable[Operation]:
+        """Link an operation to those that depend on parameters and that the graph does not lead to."""
+        for other in here.inputs:
+            if other.rooted and (here, other) not in self.links:
+                self.links[here, other] = Link.CUT if _stops(here, other) else Link.BEHIND
+                yield other
 
     def calls(self) -> dict[Call | None, list[Operation]]:
-        """The operations, by the call of a named module that they are part of."""
-        found: dict[Call | None, list[Operation]] = {}
-        for each in self.operations:
-            found.setdefault(each.calls[0] if each.calls else None, []).append(each)
-        return found
+        """Return the operations by the call of a named module that they are part of."""
+        return _grouped((each.calls[0] if each.calls else None, each) for each in self.operations)
 
     def cut_off(self) -> dict[Operation, list[Operation]]:
-        """For each detach on the way to the loss, the recorded operations that it keeps from it."""
-        found: dict[Operation, list[Operation]] = {}
-        for stop in self.stops():
-            recorded = [each for each in stop.behind if each.recorded]
-            if stop.by is not None and recorded:
-                found[stop.by] = recorded
-        return found
+        """Return for each detach on the way to the loss the recorded operations that it keeps from it."""
+        behind = {stop.by: [each for each in stop.behind if each.recorded] for stop in self.stops()}
+        return {by: recorded for by, recorded in behind.items() if by is not None and recorded}
 
-    def stops(self) -> list["Stop"]:
-        """What keeps the gradient from operations behind which there are parameters."""
+    def stops(self) -> list[Stop]:
+        """Return what keeps the gradient from operations that depend on parameters."""
         found = []
-        for (here, other), link in self.links.items():
-            if link is Link.CUT:
-                behind = self.closure([other])
-                if other.recorded:  # by a detach, or what else leaves the graph
-                    found.append(Stop(here.name.strip("_"), here.place, here, here, tuple(behind)))
-                else:
-                    found.append(Stop("no_grad", other.place, here, None, tuple(behind)))
+        for here, other in (link for link, what in self.links.items() if what is Link.CUT):
+            behind = tuple(self.closure([other]))
+            if other.recorded:  # by a detach, or what else leaves the graph
+                found.append(Stop(here.name.strip("_"), here.place, here, here, behind))
+            else:
+                found.append(Stop("no_grad", other.place, here, None, behind))
         return found
 
     def closure(self, operations: Iterable[Operation]) -> list[Operation]:
-        """These operations and all that their values come from."""
-        found = dict.fromkeys(operations)
-        queue = list(found)
-        while queue:
-            for each in queue.pop().inputs:
-                if each not in found and (each.rooted or each.recorded):
-                    found[each] = None
-                    queue.append(each)
-        return list(found)
+        """Return these operations and all that their values come from."""
+        return _reachable(operations, lambda here: (each for each in here.inputs if each.rooted or each.recorded))
 
     @cached_property
     def onwards(self) -> dict[Operation, list[Operation]]:
         """For each operation of the graph, those that it hands its gradient on to."""
-        found: dict[Operation, list[Operation]] = {}
-        for (one, other), link in self.links.items():
-            if link in (Link.GRADIENT, Link.UNASKED):
-                found.setdefault(one, []).append(other)
-        return found
+        links = (link for link, what in self.links.items() if what in (Link.GRADIENT, Link.UNASKED))
+        return dict(_grouped(links))
 
     def before(self, operation: Operation) -> set[Operation]:
-        """The operations through which the gradient comes to this one."""
-        above: dict[Operation, list[Operation]] = {}
-        for one, other in self.links:
-            above.setdefault(other, []).append(one)
-        found, queue = {operation}, [operation]
-        while queue:
-            new = [each for each in above.get(queue.pop(), ()) if each not in found]
-            found.update(new)
-            queue += new
-        return found
+        """Return the operations through which the gradient comes to this one, itself included."""
+        above = _grouped((other, one) for one, other in self.links)
+        return {*_reachable([operation], lambda each: above[each])}
 
     def gets_gradient(self, operation: Operation) -> bool:
-        """Whether the graph of the loss leads to an operation."""
+        """Whether the autograd graph of the loss has an operation."""
         return operation in self.parameters
 
 
+def _reachable(start: Iterable[Operation], onwards: Callable[[Operation], Iterable[Operation]]) -> list[Operation]:
+    """Return these operations and all that can be reached from them, each once."""
+    found = dict.fromkeys(start)
+    queue = list(found)
+    while queue:
+        for each in onwards(queue.pop()):
+            if each not in found:
+                found[each] = None
+                queue.append(each)
+    return list(found)
+
+
+def _grouped(pairs: Iterable[tuple[K, Operation]]) -> dict[K, list[Operation]]:
+    found: dict[K, list[Operation]] = defaultdict(list)
+    for key, operation in pairs:
+        found[key].append(operation)
+    return found
+
+
 def _stops(here: Operation, other: Operation) -> bool:
-    """Whether a gradient could have gone from one operation on to another that made its argument, and was kept from it.
+    """Whether a gradient was kept from going from one operation on to another that made its argument.
 
     A detach is recorded up to its argument; what ran without gradients is recorded nowhere up to its value.
     """
     detached = other.recorded and not here.recorded and here.grad_mode and here.name != GRADIENT
     ungraphed = other.trainable and not other.grad_mode and here.grad_mode
     return detached or ungraphed
-
-
-def fate(backward: Backward, diagram: Diagram, operation: Operation) -> Fate:
-    """What became of the gradient of an operation's parameters."""
-    contributions = [backward.contributions.get(key) for key in diagram.parameters.get(operation, ())]
-    if not any(contributions):
-        return Fate.NONE
-    return Fate.APPLIED if any(each is not None and each.applied for each in contributions) else Fate.UNUSED
-
-
-def blamed(backward: Backward, findings: Iterable[Finding]) -> dict[Operation, str]:
-    """What in a loss's graph the faults and hints are about, with their kinds: calls of modules, gradients returned."""
-    diagram, found = backward.diagram, dict[Operation, str]()
-    for finding in findings if diagram is not None else ():
-        here = backward.of in finding.at
-        if diagram is None or finding.severity == "cost" or not (here or all(map(_steps, finding.at))):
-            continue
-        own: dict[Operation, Place] = {}
-        for each in diagram.operations:
-            calls = [call.place for call in each.calls if call.name in finding.modules]
-            if finding.kind == "constant_gradient":
-                calls = [each.place] if each.name == GRADIENT else []
-            if calls and (here or each in diagram.behind):  # what no loss has to do with lies behind a stop
-                own[each] = calls[0]
-        exact = [each for each, place in own.items() if (place.file, place.line) == (finding.file, finding.line)]
-        found = dict.fromkeys(exact or own, finding.kind) | found  # the worst is first
-    return found
-
-
-def _steps(event: Loss | Stepping) -> bool:
-    return isinstance(event, Stepping)
-
-
-def way(diagram: Diagram, blame: Mapping[Operation, str]) -> set[tuple[Operation, Operation]]:
-    """The lines along which a leak's gradient comes."""
-    on = {before for each, kind in blame.items() if kind == "leak" for before in diagram.before(each)}
-    return {link for link, what in diagram.links.items() if what is Link.GRADIENT and on.issuperset(link)}
-
-
-def title(operation: Operation) -> str:
-    """What a box says: the operation, and the submodule whose parameters it uses."""
-    name = operation.name.strip("_")
-    name = {"getitem": "[ ]", "radd": "add", "rmul": "mul", "rsub": "sub", "rtruediv": "div"}.get(name, name)
-    inner = operation.module.partition(".")[2]
-    return _shortened(f"{inner} · {name}" if inner and operation.parameters else name)
-
-
-def _shortened(text: str) -> str:
-    half = _LONGEST_TITLE // 2
-    return text if len(text) <= _LONGEST_TITLE else f"{text[:half]}…{text[-half + 1 :]}"
-
-
-def mermaid(backward: Backward, findings: Iterable[Finding] = ()) -> str:
-    """The diagram as a Mermaid flowchart, arrows in the gradient's direction; what findings are about in red."""
-    blame = blamed(backward, findings)
-    diagram = backward.diagram
-    assert diagram is not None
-    number = {each: position for position, each in enumerate(diagram.operations)}
-    lines = ["flowchart TD"]
-    for call, operations in diagram.calls().items():
-        if call is not None:
-            kinds = dict.fromkeys(blame[each] for each in operations if each in blame)
-            heading = " · ".join((call.name, str(call.place), *kinds))
-            lines.append(f'  subgraph call{call.number}["{_escaped(heading)}"]')
-        for each in operations:
-            end = {Fate.APPLIED: " ✓", Fate.UNUSED: " ✂", Fate.NONE: ""}[fate(backward, diagram, each)]
-            lines.append(f'    n{number[each]}["{_escaped(title(each))}{end}"]')
-        lines += ["  end"] if call is not None else []
-    arrows = {Link.GRADIENT: "-->", Link.UNASKED: "-.-", Link.CUT: "-. ✂ .-x", Link.BEHIND: "-.-"}
-    lines += [f"  n{number[one]} {arrows[link]} n{number[other]}" for (one, other), link in diagram.links.items()]
-    lines += _class("behind", "fill:#eee,stroke:#aaa,color:#777", number, diagram.behind)
-    lines += _class("fault", "fill:#fdd,stroke:#c1121f,color:#900", number, blame)
-    return "\n".join(lines)
-
-
-def _class(name: str, style: str, number: Mapping[Operation, int], members: Iterable[Operation]) -> list[str]:
-    listed = ",".join(f"n{number[each]}" for each in members)
-    return [f"  classDef {name} {style}", f"  class {listed} {name}"] if listed else []
-
-
-def _escaped(text: str) -> str:
-    return text.replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")

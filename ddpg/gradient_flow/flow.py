@@ -1,4 +1,4 @@
-"""The audit: which backward pass reached which module, which step moved it, and what of that is wrong."""
+"""`GradientFlow`, the audit: what each backward pass reached, what each step moved, and what of that is wrong."""
 
 import os
 import time
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from torch import Tensor, nn
 
 from ddpg.gradient_flow import interception
-from ddpg.gradient_flow.diagram import mermaid
 from ddpg.gradient_flow.discovery import Discovery
+from ddpg.gradient_flow.drawing import mermaid
 from ddpg.gradient_flow.export import as_dict, github
 from ddpg.gradient_flow.findings import KINDS, Settings, findings
 from ddpg.gradient_flow.page import cell, page
@@ -111,16 +111,16 @@ class GradientFlow:
 
     @property
     def backwards(self) -> list[Backward]:
-        """The backward passes in order, one entry each; of a loss's older ones one entry, with their number."""
+        """Backward passes in order, one entry each; of a loss's older ones one entry, with their number."""
         return self._record.backwards.entries()
 
     @property
     def steps(self) -> list[Step]:
-        """The optimizer steps in order, one entry each; of the older ones at a line one entry, with their number."""
+        """Optimizer steps in order, one entry each; of the older ones at a line one entry, with their number."""
         return self._record.steps.entries()
 
     def findings(self) -> list[Finding]:
-        """What is wrong, worst first: faults, then hints at what may be meant, then what costs without use.
+        """Return what is wrong, worst first: faults, then hints at what may be meant, then what costs without use.
 
         `ddpg.gradient_flow` says what each kind means.
         """
@@ -142,18 +142,18 @@ class GradientFlow:
         return cell(self._summary())
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in plain types, which `json.dumps` takes; docs/audit.md lists them."""
+        """Return all of it in plain types, which `json.dumps` takes; docs/audit.md lists them."""
         return as_dict(self._summary())
 
     def github(self) -> str:
-        """The findings as GitHub's workflow commands, which it shows beside the code."""
+        """Return the findings as GitHub's workflow commands, which it shows beside the code."""
         return github(self.findings())
 
     def _summary(self) -> Summary:
         return Summary(self._record, self.findings(), self._since)
 
     def figure(self, by: Tensor | str | None = None) -> "Figure":
-        """The graph of a loss as a matplotlib figure, with what its gradient reached and what steps did with it.
+        """Draw the graph of a loss as a matplotlib figure, with what its gradient reached and what steps did with it.
 
         Needs an audit with `trace=True`.
 
@@ -172,7 +172,7 @@ class GradientFlow:
         self.figure(by).savefig(path, dpi=200)
 
     def mermaid(self, by: Tensor | str | None = None) -> str:
-        """The graph of a loss as text, which GitHub, GitLab and many editors draw; `by` as in `figure`."""
+        """Return the graph of a loss as a Mermaid flowchart, which GitHub and GitLab draw; `by` as in `figure`."""
         return mermaid(self._pass(by), self.findings())
 
     def _pass(self, by: Tensor | str | None) -> Backward:
@@ -186,7 +186,7 @@ class GradientFlow:
         return passes[0]
 
     def assert_clean(self, *, allow: str | Collection[str] = ()) -> None:
-        """There is no fault; hints and costs may be.
+        """Assert that there is no fault; hints and costs may be.
 
         Args:
             allow: kinds of faults that may be all the same.
@@ -203,7 +203,7 @@ class GradientFlow:
         self._require(bool(self.backwards or self.steps), "the audit has seen nothing that could be clean.")
 
     def assert_moved(self, *modules: str, only: str | Collection[str] | None = None) -> None:
-        """Steps moved these modules; with `only`, these and no others.
+        """Assert that steps moved these modules; with `only`, these and no others.
 
         Raises:
             AssertionError: with the report, if not.
@@ -221,7 +221,7 @@ class GradientFlow:
             )
 
     def assert_untouched(self, *modules: str) -> None:
-        """Not one bit of these modules' parameters has changed, by a step or otherwise.
+        """Assert that not one bit of these modules' parameters has changed, by a step or otherwise.
 
         Raises:
             AssertionError: with the report, if it has.
@@ -235,7 +235,7 @@ class GradientFlow:
             self._require(name not in written, f"{name} was written to outside any optimizer's step.")
 
     def assert_reached(self, *modules: str, by: Tensor | str | None = None) -> None:
-        """A backward pass gave these modules a gradient.
+        """Assert that a backward pass gave these modules a gradient.
 
         Args:
             modules: names.

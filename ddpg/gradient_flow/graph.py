@@ -1,4 +1,4 @@
-"""What the autograd graph of a loss leads to, holds and costs, read before the backward pass consumes it."""
+"""Reads what the autograd graph of a loss leads to, holds and costs, before the backward pass consumes it."""
 
 import math
 from collections import defaultdict
@@ -43,17 +43,17 @@ class Graph:
     wanted: int = 0
 
     def bytes(self) -> int:
-        """Of all the tensors that the graph holds."""
+        """Return the bytes of all tensors that the graph holds, parameters not counted."""
         return sum(self.bytes_by_reach.values())
 
 
 def name_of(node: Node) -> str:
-    """A node's operation: "MseLoss" for `MseLossBackward0`."""
+    """Return a node's operation: "MseLoss" for `MseLossBackward0`."""
     return node.name().rsplit("::", 1)[-1].rstrip("0123456789").removesuffix("Backward")
 
 
 def edges_of(tensors: Iterable[Tensor | GradientEdge]) -> list[GradientEdge]:
-    """Where the gradients of these tensors enter the graph."""
+    """Return where the gradients of these tensors enter the graph."""
     return [
         each if isinstance(each, GradientEdge) else get_gradient_edge(each)
         for each in tensors
@@ -67,7 +67,7 @@ def read(
     owner: Callable[[Tensor], object] = id,
     parameters: Iterable[Tensor] = (),
 ) -> Graph:
-    """The graph of nodes in the order of `behind`; where there are `inputs`, only what leads to them is computed.
+    """Read the graph of nodes in the order of `behind`; where there are `inputs`, only what leads to them is computed.
 
     `owner` says which module a leaf belongs to. `parameters`, like all leaves, do not count as held by the graph, also
     where they were frozen and are no leaves.
@@ -105,7 +105,6 @@ def read(
 
 
 def _away(order: Sequence[Node], views: Mapping[Node, int], owners: Sequence[object]) -> list[int]:
-    """For each leaf, through how many other owners' operations at most the gradient comes to it."""
     passed: dict[Node, tuple[int, object]] = {}  # owners passed on the way to a node, and the latest
     away = [0] * len(owners)
     for node in reversed(order):
@@ -128,7 +127,7 @@ def is_leaf(node: Node) -> bool:
 
 
 def shape_of(order: Sequence[Node]) -> tuple[object, ...]:
-    """What tells one graph from another: its operations, and which lead to which."""
+    """Return what tells one graph from another: its operations, and which lead to which."""
     number = {node: position for position, node in enumerate(order)}
     return tuple(
         (node.name(), *(number[child] if child is not None else -1 for child, _ in node.next_functions))
@@ -137,7 +136,7 @@ def shape_of(order: Sequence[Node]) -> tuple[object, ...]:
 
 
 def behind(roots: Iterable[GradientEdge]) -> list[Node]:
-    """Every node behind the roots, the roots included, each after those that it leads to."""
+    """Return every node behind the roots, the roots included, each after those that it leads to."""
     done: dict[Node, bool] = {}
     order: list[Node] = []
     stack = [edge.node for edge in roots]
@@ -155,13 +154,13 @@ def behind(roots: Iterable[GradientEdge]) -> list[Node]:
 
 
 def leaves_behind(outputs: Iterable[Tensor | GradientEdge]) -> list[Tensor]:
-    """The parameters that graphs lead to."""
+    """Return the parameters that graphs lead to."""
     leaves = (node.variable for node in behind(edges_of(outputs)) if is_leaf(node))  # type: ignore[attr-defined]
     return [each for each in leaves if isinstance(each, nn.Parameter)]
 
 
 def _bytes_held(node: Node, parameters: set[int], counted: set[tuple[int, int]]) -> int:
-    """Bytes of the tensors that a node has saved and no node before it; what hooks have packed away is not unpacked."""
+    """Return bytes of tensors that a node has saved and none before it; what hooks have packed stays packed."""
     total = 0
     for name in private.saved_names(type(node)):
         try:
@@ -176,7 +175,7 @@ def _bytes_held(node: Node, parameters: set[int], counted: set[tuple[int, int]])
 
 
 def _storage(tensor: Tensor) -> int:
-    """What tells the memory of one tensor from another's; 0 if it has none."""
+    """Return the address of a tensor's memory; 0 if it has none."""
     try:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # sparse, or without memory of its own
@@ -184,7 +183,7 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _work(node: Node, children: Sequence[tuple[Node | None, int]]) -> list[float]:
-    """Operations that each of a node's outgoing gradients takes.
+    """Estimate the floating-point operations that each of a node's outgoing gradients takes.
 
     Matrix products and convolutions by their sizes; anything else as one operation an element.
     """
@@ -205,7 +204,7 @@ def _work(node: Node, children: Sequence[tuple[Node | None, int]]) -> list[float
 
 
 def _shape(node: Node | None, number: int) -> tuple[int, ...]:
-    """The shape of the gradient that enters a node."""
+    """Return the shape of the gradient that enters a node."""
     if node is None:
         return ()
     if is_leaf(node):

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ddpg.gradient_flow.cases import Case
-from ddpg.gradient_flow.diagram import GRADIENT, Diagram, Stop
+from ddpg.gradient_flow.diagram import GRADIENT, Diagram, Operation, Stop
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Loss, Operation
+from ddpg.gradient_flow.records import Loss
 
 _REGRESSIONS = {"mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss"}
 _POWERS = {"pow", "square", "abs", "norm", "vector_norm"}

@@ -1,4 +1,4 @@
-"""How audits see unmodified code: PyTorch's own entry points, watched while at least one audit is open.
+"""Watches PyTorch's own entry points while at least one audit is open, so that audits see unmodified code.
 
 Every way to run a backward pass ends in PyTorch's engine; every step of an optimizer calls the
 hooks of `register_optimizer_step_pre_hook` and `…_post_hook`; gradients are cleared by `zero_grad` of optimizers and
@@ -27,20 +27,20 @@ from ddpg.gradient_flow.tensors import has_values
 
 
 class OpenPass(Protocol):
-    """A backward pass under way."""
+    """Backward pass under way."""
 
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None:
-        """Another graph runs inside the pass."""
+        """Take another graph that runs inside the pass as part of it."""
 
     def returned(self, gradients: Sequence[Tensor | None]) -> None:
-        """What `torch.autograd.grad` hands to the user."""
+        """Take what `torch.autograd.grad` returns to the user."""
 
     def close(self) -> None:
-        """The pass has ended, also by an error."""
+        """End the pass, also after an error."""
 
 
 class Audit(Protocol):
-    """What is told of every event in its thread."""
+    """Is told of every pass, step and cleared gradient in its thread."""
 
     def open_pass(
         self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge], accumulate: bool
@@ -57,7 +57,7 @@ class Audit(Protocol):
 
 
 class Caller(Protocol):
-    """What is told of every call of a module in its thread."""
+    """Is told of every call of a module in its thread."""
 
     stack: list[Any]
 
@@ -66,7 +66,7 @@ class Caller(Protocol):
 
 
 class _Thread(threading.local):
-    """An audit sees the thread that opened it."""
+    """What watches one thread: an audit sees the thread that opened it."""
 
     audits: tuple[Audit, ...] = ()
     callers: tuple[Caller, ...] = ()
@@ -81,32 +81,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 _thread = _Thread()
 _audits: list[Audit] = []  # of all threads
 _lock = threading.Lock()
-_open = {"audits": 0, "callers": 0}
+_open = {"audits": 0, "callers": 0}  # how many watch
 _undo = {"audits": ExitStack(), "callers": ExitStack()}
 
 
 def watch(audit: Audit) -> None:
-    """Tell the audit of passes and steps in this thread."""
+    """Tell the audit of passes and steps in this thread from here on."""
     _opened("audits", _install)
     _thread.audits += (audit,)
     _audits.append(audit)
 
 
 def unwatch(audit: Audit) -> None:
-    """Tell it no more."""
+    """Undo one `watch` of the audit."""
     _thread.audits = tuple(each for each in _thread.audits if each is not audit)
     _audits[:] = [each for each in _audits if each is not audit]
     _closed("audits")
 
 
 def watch_calls(caller: Caller) -> None:
-    """Tell it of calls of modules in this thread."""
+    """Tell the caller of calls of modules in this thread from here on."""
     _opened("callers", _install_calls)
     _thread.callers += (caller,)
 
 
 def unwatch_calls(caller: Caller) -> None:
-    """Tell it no more."""
+    """Undo `watch_calls`."""
     _thread.callers = tuple(each for each in _thread.callers if each is not caller)
     _closed("callers")
 
@@ -131,20 +131,20 @@ def compiling() -> bool:
 
 
 def as_pytorchs_own(function: F) -> F:
-    """The function, for the compiler a line of PyTorch's: traced through, and never compiled by itself."""
+    """Pass the function off as PyTorch's own: the compiler traces through it, and never compiles it by itself."""
     assert isinstance(function, FunctionType)
     function.__code__ = function.__code__.replace(co_filename=inspect.getfile(nn.Module))
     return function
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which the compiler leaves alone with all that it calls."""
+    """Have the compiler leave the function alone, with all that it calls."""
     marked: Callable[P, R] = private.uncompiled(function)
     return marked
 
 
 def _forget() -> None:
-    """In a child process nothing is recorded."""
+    """Record nothing in a child process."""
     for audit in _thread.audits:
         audit.abandon()
     _thread.audits, _thread.callers, _thread.passes = (), (), ()
@@ -156,7 +156,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _elsewhere() -> None:
-    """Something of the user's has run in a thread that no audit was opened in."""
+    """Tell all audits if code of the user's runs in a thread that no audit was opened in."""
     if not _thread.audits and call_stack() != (NOWHERE,):  # PyTorch's own threads run parts of passes
         for audit in list(_audits):
             audit.ran_elsewhere(threading.current_thread().name)
@@ -252,7 +252,7 @@ def _install() -> None:
 
 
 def held_by(optimizer: Optimizer) -> list[Tensor]:
-    """The parameters that an optimizer holds."""
+    """Return the parameters that an optimizer holds."""
     groups = getattr(optimizer, "param_groups", ())  # none yet while it is being made
     return [each for group in groups for each in group["params"]]
 

@@ -4,13 +4,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ddpg.gradient_flow.recorder import Recorder
+    from ddpg.gradient_flow.record import Record
 
 _MOST_SIDE_BY_SIDE = 8
 _MOST_OF_ONE = 12
 
 
-def levels(record: "Recorder") -> list[str]:
+def levels(record: "Record") -> list[str]:
     """Names for all parameters: each the largest part whose parameters fared alike.
 
     That is: the same optimizers hold them, the same losses reach them, all or none are copies as well, and nothing
@@ -50,7 +50,7 @@ def levels(record: "Recorder") -> list[str]:
     return [each for name in sorted(roots, key=lambda name: parts[name].rank) for each in shown(name)]
 
 
-def _fates(record: "Recorder") -> dict[str, object]:
+def _fates(record: "Record") -> dict[str, object]:
     """What became of each parameter, as far as it tells one part from another."""
     holders: dict[str, set[int]] = defaultdict(set)
     for stepping in record.steppings.values():

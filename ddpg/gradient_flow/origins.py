@@ -1,4 +1,4 @@
-"""Where the gradient in a leaf's `.grad` came from, and where it went."""
+"""Keeps account of where the gradient in a leaf's `.grad` came from, and where it went."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class _Account:
 
 
 class Origins:
-    """Keeps account of what adds up to each leaf's gradient.
+    """The passes that add up to each leaf's gradient.
 
     Args:
         dropped: called with contributions that are no longer there, a word for how they went, and the line if known.
@@ -39,8 +39,13 @@ class Origins:
         self._made_of = WeakTensorKeyDictionary()
         self._mixed = WeakTensorKeyDictionary()  # those that the user's code has computed from others
 
+    def close(self) -> None:
+        """Let go of every tensor."""
+        for each in (self._accounts, self._made_of, self._mixed):
+            each.clear()
+
     def add(self, tensor: Tensor, contribution: Contribution) -> None:
-        """A pass is about to add to `.grad`."""
+        """Note that a pass is about to add to `.grad`."""
         account = self._look(tensor)
         contributions = account.contributions
         applied = [each for each in contributions if each.applied]
@@ -52,18 +57,18 @@ class Origins:
         account.pending, account.dropped, account.rows = True, [], None
 
     def added(self, tensor: Tensor) -> None:
-        """The pass has added to `.grad`: it is now what the contributions make up."""
+        """Note that the pass has added to `.grad`: it is now what the contributions make up."""
         account = self._accounts[tensor]
         if account.pending:
             account.pending = False
             self._explain(tensor, account)
 
     def handed_out(self, gradient: Tensor, contribution: Contribution) -> None:
-        """`torch.autograd.grad` returned a gradient, which the user may put into `.grad`."""
+        """Note a gradient that `torch.autograd.grad` returned, and that the user's code may put into `.grad`."""
         self._made_of[gradient] = [contribution]
 
     def derived(self, made: list[Tensor], arguments: list[Tensor]) -> None:
-        """The user's code has computed tensors from gradients, which it may put into `.grad`."""
+        """Note tensors that the user's code has computed from gradients, and may put into `.grad`."""
         sources = [self._made_of.get(each) for each in arguments if each in self._made_of]
         if sources:
             together = list(dict.fromkeys(each for contributions in sources for each in contributions))[-_MOST:]
@@ -77,16 +82,16 @@ class Origins:
         return tensor.grad is not None and tensor.grad in self._mixed
 
     def of(self, tensor: Tensor, length: float | None = None) -> list[Contribution]:
-        """The contributions that make up `.grad` as it is now; its norm may be known."""
+        """Return the contributions that make up `.grad` as it is now; its norm may be known."""
         return self._look(tensor, length=length).contributions
 
     def look(self, tensor: Tensor, how: str, site: Site | None) -> None:
-        """The user's code has just done something to `.grad`: what has gone, went there."""
+        """Note that the user's code has just done something to `.grad`: what has gone, went there."""
         if tensor in self._accounts:
             self._look(tensor, how, site)
 
     def edited(self, gradient: Tensor, site: Site) -> list[Tensor]:
-        """The user's code is about to change a gradient in place, there; whose it is."""
+        """Note that the user's code is about to change a gradient in place, and return the leaves whose it is."""
         found = []
         for tensor, account in self._accounts.items():
             if tensor.grad is not None and _same_memory(tensor.grad, gradient):
@@ -96,7 +101,7 @@ class Origins:
         return found
 
     def rows(self, tensor: Tensor) -> tuple[Site, Tensor, Tensor] | None:
-        """If the user's code has changed a gradient in place: where, the rows zeroed by that, and those not zero."""
+        """Return where the user's code has changed a gradient in place, the rows zeroed by that, and those not zero."""
         account: _Account | None = self._accounts.get(tensor)
         if account is None or account.rows is None or tensor.grad is None or account.edited is None:
             return None
@@ -106,7 +111,7 @@ class Origins:
         return account.edited, account.rows & ~now, now
 
     def just_dropped(self, tensor: Tensor) -> list[Contribution]:
-        """What went since the latest pass that reached the tensor, or the latest call of this."""
+        """Return what went since the latest pass that reached the tensor, or the latest call of this."""
         account: _Account | None = self._accounts.get(tensor)
         if account is None:
             return []
@@ -114,7 +119,7 @@ class Origins:
         return found
 
     def applied_by_hand(self, tensor: Tensor, event: int) -> None:
-        """The user has changed a parameter: what was in its `.grad` is applied."""
+        """Count what is in the `.grad` of a parameter as applied: the user's code has changed the parameter."""
         if tensor in self._accounts:
             for each in self._accounts[tensor].contributions:
                 each.apply(event)

@@ -1,4 +1,4 @@
-"""What is audited: the parameters of a module, those that it does not register included, or a tensor by itself."""
+"""The modules and tensors that are audited, with parameters that a module does not register."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Part:
         return found if isinstance(found, nn.Module) else None
 
     def parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Names within the part, and the tensors as they are now; one under each of its names."""
+        """Yield names within the part, and the tensors as they are now; one under each of its names."""
         own = self.get()
         if isinstance(own, nn.Module):
             yield from _parameters(own)
@@ -60,7 +60,7 @@ class Part:
                 yield path, each
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """The module and all that it consists of, by path."""
+        """Yield the module and all that it consists of, by path."""
         if self.module is not None:
             yield from self.module.named_modules()
         for path, get in self.unregistered.items():
@@ -68,25 +68,17 @@ class Part:
             if isinstance(each, nn.Module):
                 yield from ((f"{path}.{inner}".rstrip("."), module) for inner, module in each.named_modules())
 
-    def statistics(self) -> dict[str, list[Tensor]]:
-        """The running statistics of normalisation layers as they are now, by path."""
+    def buffers(self, kind: Any = nn.Module) -> dict[str, dict[str, Tensor]]:
+        """Return copies of the buffers of all modules of a kind, by the module's path and the buffer's name."""
         return {
-            path: [each.detach().clone() for each in module.buffers(recurse=False)]
+            path: {name: each.detach().clone() for name, each in module.named_buffers(recurse=False)}
             for path, module in self.modules()
-            if isinstance(module, private.NORMALISATION)
-        }
-
-    def buffers(self) -> dict[str, Tensor]:
-        """All buffers as they are now, by path."""
-        return {
-            f"{path}.{inner}".lstrip("."): each.detach().clone()
-            for path, module in self.modules()
-            for inner, each in module.named_buffers(recurse=False)
+            if isinstance(module, kind)
         }
 
 
 def part_of(name: str, each: nn.Module | Tensor, keep: bool = True) -> Part:
-    """What is audited under a name; kept alive, or not."""
+    """Return what is audited under a name, which it keeps alive or not."""
     if isinstance(each, Tensor):
         return Part(name, (lambda: each) if keep else TensorWeakRef(each), is_module=False)
     part = Part(name, (lambda: each) if keep else ref(each), kind=type(each).__name__)
@@ -101,6 +93,11 @@ def part_of(name: str, each: nn.Module | Tensor, keep: bool = True) -> Part:
                             weak = ref(found) if isinstance(found, nn.Module) else TensorWeakRef(found)
                             part.unregistered[inner] = weak
     return part
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return what torch.compile has wrapped; any other module as it is."""
+    return module._modules.get(private.COMPILED) or module
 
 
 def _unregistered(value: Any, path: str) -> Iterator[tuple[str, nn.Module | Tensor]]:

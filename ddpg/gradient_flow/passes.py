@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,24 +14,27 @@ from torch.utils.weak import TensorWeakRef
 from ddpg.gradient_flow import graph as graphs
 from ddpg.gradient_flow.diagram import Diagram
 from ddpg.gradient_flow.places import Place, call_stack, innermost
+from ddpg.gradient_flow.record import Record
 from ddpg.gradient_flow.records import Backward, Contribution, Lost, Structure
+from ddpg.gradient_flow.steps import OpenSteps
 from ddpg.gradient_flow.tensors import aside, norm
-
-if TYPE_CHECKING:
-    from ddpg.gradient_flow.recorder import Recorder
+from ddpg.gradient_flow.trace import Tracer
 
 
 class Pass:
-    """One backward pass, from the graph that it finds to the gradients that it leaves."""
+    """Records one backward pass, from the graph that it finds to the gradients that it leaves."""
 
     def __init__(
         self,
-        recorder: "Recorder",
+        record: Record,
+        steps: OpenSteps,
+        tracer: Tracer | None,
         outputs: Sequence[Tensor | GradientEdge],
         inputs: Sequence[Tensor | GradientEdge],
         accumulate: bool,
     ) -> None:
-        self._recorder = recorder
+        steps.pass_begins()
+        self._record, self._steps, self._tracer = record, steps, tracer
         self._accumulate = accumulate
         self._inputs = inputs
         self._hooks = ExitStack()
@@ -41,16 +43,16 @@ class Pass:
         roots = graphs.edges_of(outputs)
         self._roots = roots if not accumulate else []
         order = graphs.behind(roots)
-        self._named = recorder.weights.named_with(node.variable for node in order if graphs.is_leaf(node))  # type: ignore[attr-defined]
+        self._named = record.weights.named_with(node.variable for node in order if graphs.is_leaf(node))  # type: ignore[attr-defined]
         stack = call_stack()
         kind, structure = self._structure(roots, order, stack)
-        loss = recorder.loss(kind, stack)
+        loss = record.loss(kind, stack)
         loss.passes += 1
         if structure not in loss.structures:
             loss.structures = [*loss.structures[-15:], structure]
         structure.passes += 1
         self.entry = Backward(
-            recorder.next_index(),
+            record.next_index(),
             loss,
             structure,
             stack,
@@ -63,9 +65,9 @@ class Pass:
     def _structure(
         self, roots: Sequence[GradientEdge], order: Sequence[Node], stack: Sequence[Place]
     ) -> tuple[object, Structure]:
-        """What tells the loss from others, and the shape of its graph; read anew only if it has not been seen."""
+        """Return what tells the loss from others, and the shape of its graph, read only if it has not been seen."""
         line = stack[0], innermost(stack)
-        tracer, known = self._recorder.tracer, self._recorder.structures
+        tracer, known = self._tracer, self._record.structures
         edges = graphs.edges_of(self._inputs)
         number = {node: position for position, node in enumerate(order)}
         keys = [self._key(node.variable) for node in order if graphs.is_leaf(node)]  # type: ignore[attr-defined]
@@ -85,7 +87,7 @@ class Pass:
                 structure.crossings = tracer.crossings(roots, self._named_leaves(graph), graph, line[1])
                 by_node = {node: leaves[bit] for bit, (node, _) in enumerate(graph.leaves)}
                 top = [edge.node for edge in roots]
-                structure.diagram = Diagram.of(self._recorder.names, graph, by_node, tracer.operation, top)
+                structure.diagram = Diagram(self._record.names, graph, by_node, tracer.operation, top)
             entrances = frozenset(
                 (name, crossing.site) for name, crossings in structure.crossings.items() for crossing in crossings
             )
@@ -98,19 +100,19 @@ class Pass:
         return known[shape]
 
     def _key(self, leaf: Tensor) -> str | None:
-        """What a leaf is called in the record; None if it is data."""
+        """Return a leaf's key, "#" for a parameter of no audited module; None if it is data."""
         if id(leaf) in self._named or isinstance(leaf, nn.Parameter):
             return self._named[id(leaf)].key if id(leaf) in self._named else "#"
         return None
 
     def _involved(self, leaf: Tensor) -> object:
-        """What of a leaf tells one loss from another: whose parameter it is; nothing if it is data."""
+        """Return what of a leaf tells one loss from another: whose parameter it is; None if it is data."""
         if id(leaf) in self._named:
-            return self._recorder.weights.large(self._named[id(leaf)])
+            return self._record.weights.large(self._named[id(leaf)])
         return "#" if isinstance(leaf, nn.Parameter) else None
 
     def _named_leaves(self, graph: graphs.Graph) -> dict[str, set[int]]:
-        """For each named module in the graph, the ids of its leaves."""
+        """Return for each named module in the graph the ids of its leaves."""
         found: dict[str, set[int]] = defaultdict(set)
         for _, leaf in graph.leaves:
             for name in self._named[id(leaf)].names if id(leaf) in self._named else ():
@@ -126,10 +128,10 @@ class Pass:
             self._hooks.callback(node.register_prehook(partial(self._arrived, leaf)).remove)
 
     def close(self) -> None:
-        """The pass has ended, also by an error."""
+        """Record what the pass has reached; also after an error."""
         self._hooks.close()
         for leaf in self._arrivals:
-            self._recorder.origins.added(leaf)
+            self._steps.origins.added(leaf)
         self._arrivals.clear()
         self._nodes.clear()
         norms: dict[str, list[float]] = defaultdict(list)
@@ -138,20 +140,20 @@ class Pass:
             for name, qualified in each.names.items() if each.key in self.entry.contributions else ():
                 norms[name].append(self.entry.contributions[each.key].norm)
                 parameters[name].append(qualified)
-        for name in self._recorder.weights.parts:
+        for name in self._record.weights.parts:
             if name in norms:
                 self.entry.reached[name] = math.hypot(*norms[name])
                 self.entry.parameters[name] = tuple(parameters[name])
-        self._recorder.passed(self.entry)
+        self._steps.pass_ended(self.entry)
 
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None:
-        """Another graph runs inside this pass: its gradients are this pass's."""
+        """Take the gradients of a graph that runs inside this pass as this pass's."""
         with aside():
             if self._accumulate:
                 self._hook(graphs.behind(graphs.edges_of(outputs)))
 
     def returned(self, gradients: Sequence[Tensor | None]) -> None:
-        """What `torch.autograd.grad` gives back, one for each input."""
+        """Take what `torch.autograd.grad` returns, one for each input."""
         if self._accumulate:
             return
         with aside():
@@ -159,27 +161,27 @@ class Pass:
             for tensor, gradient in zip(self._inputs, gradients, strict=True):
                 if isinstance(tensor, Tensor) and tensor.is_leaf and gradient is not None:
                     contribution = self._contribution(tensor, gradient)
-                    self._recorder.origins.handed_out(gradient, contribution)
+                    self._steps.origins.handed_out(gradient, contribution)
                     contribution.replace()  # the user's to use
                     keys += [self._named[id(tensor)].key] if id(tensor) in self._named else []
-            if self._recorder.tracer is not None:
-                self._recorder.tracer.handed_out(gradients, tuple(keys), self._roots)
+            if self._tracer is not None:
+                self._tracer.handed_out(gradients, tuple(keys), self._roots)
 
     def _arrived(self, leaf: Tensor, gradients: tuple[Tensor | None, ...]) -> None:
         gradient = gradients[0]
         if gradient is None:
             return
         with aside():
-            seen = self._recorder.weights.key_of(leaf, self._named) in self.entry.contributions
+            seen = self._record.weights.key_of(leaf, self._named) in self.entry.contributions
             contribution = self._contribution(leaf, gradient)
             if not leaf.requires_grad:  # PyTorch drops what reaches a leaf frozen meanwhile
                 contribution.lose(Lost("frozen"))
             elif not seen:
-                self._recorder.arrived(leaf, contribution)
+                self._steps.arrived(leaf, contribution)
                 self._arrivals.append(leaf)
 
     def _contribution(self, leaf: Tensor, gradient: Tensor) -> Contribution:
-        key = self._recorder.weights.key_of(leaf, self._named)
+        key = self._record.weights.key_of(leaf, self._named)
         earlier = self.entry.contributions.get(key)
         if earlier is None:
             contribution = self.entry.contributions[key] = Contribution(self.entry, key, norm([gradient]))

@@ -1,10 +1,11 @@
-"""The graph of a loss as a picture. The layout is fast-sugiyama's, the drawing matplotlib's."""
+"""Draws the graph of a loss as a picture. The layout is fast-sugiyama's, the drawing matplotlib's."""
 
 import logging
 from collections.abc import Sequence
 
-from ddpg.gradient_flow.diagram import Diagram, Fate, Link, blamed, fate, title, way
-from ddpg.gradient_flow.records import Backward, Finding, Operation
+from ddpg.gradient_flow.diagram import Diagram, Link, Operation
+from ddpg.gradient_flow.drawing import Fate, blamed, fate, title, way
+from ddpg.gradient_flow.records import Backward, Finding
 
 try:
     from fast_sugiyama import from_edges
@@ -26,31 +27,30 @@ _TOP = 0.6
 
 
 def figure(backward: Backward, findings: Sequence[Finding] = ()) -> Figure:
-    """One loss, with a legend; what findings are about in red, under their names."""
+    """Draw one loss with a legend; what findings are about in red, under their names."""
     width, height = size(backward)
     drawn = Figure((max(width, 4.6), height + 0.5), dpi=160)
     total = height + 0.5
     axes = drawn.add_axes((0, 0.5 / total, width / drawn.get_figwidth(), height / total))
-    panel(axes, backward, heading(backward), findings)
+    panel(axes, backward, _heading(backward), findings)
     legend(drawn.add_axes((0, 0, 4.6 / drawn.get_figwidth(), 0.45 / total)))
     return drawn
 
 
-def heading(backward: Backward) -> str:
-    """Which loss it is: where it is sent backward, and in which functions."""
+def _heading(backward: Backward) -> str:
     functions = dict.fromkeys(place.function for place in backward.stack[:2])
     return f"{backward.place}\n{' ← '.join(functions)}"
 
 
 def size(backward: Backward) -> tuple[float, float]:
-    """Width and height of a panel in inches."""
+    """Return width and height of a panel in inches."""
     positions = _positions(_diagram(backward))
     right, bottom = max(x for x, _ in positions.values()), min(y for _, y in positions.values())
     return max(right + _BOX / 2 + 0.55, 2.9), _TOP + _ROW - bottom
 
 
 def panel(axes: Axes, backward: Backward, text: str, findings: Sequence[Finding] = ()) -> None:
-    """One loss into axes of its `size`, under a heading."""
+    """Draw one loss into axes of its `size`, under a heading."""
     diagram, blame = _diagram(backward), blamed(backward, findings)
     leaking = way(diagram, blame)
     positions = _positions(diagram)
@@ -83,7 +83,7 @@ def panel(axes: Axes, backward: Backward, text: str, findings: Sequence[Finding]
 
 
 def legend(axes: Axes) -> None:
-    """What the marks mean."""
+    """Draw what the marks mean."""
     entries = [("→", _INK, "gradient"), ("▬", _RED, "stop"), ("┄", _GREY, "no gradient")]
     entries += [("●", _INK, "applied by a step"), ("✕", _RED, "computed, not applied"), ("○", _INK, "none")]
     for place, (mark, colour, text) in enumerate(entries):
@@ -107,7 +107,7 @@ def _diagram(backward: Backward) -> Diagram:
 
 
 def _positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
-    """The centre of each box in inches, the loss at the top, y downwards negative."""
+    """Return the centre of each box in inches, the loss at the top, y downwards negative."""
     number = {each: position for position, each in enumerate(diagram.operations)}
     raw: dict[int, tuple[float, float]] = {}
     left = 0.0
@@ -134,11 +134,15 @@ def _positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
     }
 
 
+def _around(centres: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of a frame around boxes."""
+    xs, ys = zip(*centres, strict=True)
+    return min(xs) - _BOX / 2 - 0.06, max(xs) + _BOX / 2 + 0.47, min(ys) - _HEIGHT * 0.7, max(ys) + _HEIGHT * 0.7
+
+
 def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colour: str) -> None:
-    """All boxes of one call of a module."""
-    left = min(x for x, _ in centres) - _BOX / 2 - 0.06
-    right = max(x for x, _ in centres) + _BOX / 2 + 0.47
-    bottom, top = min(y for _, y in centres) - _HEIGHT * 0.7, max(y for _, y in centres) + _HEIGHT * 0.7
+    """Shade all boxes of one call of a module."""
+    left, right, bottom, top = _around(centres)
     axes.add_patch(
         Rectangle((left, bottom), right - left, top - bottom, facecolor=colour, alpha=0.14, edgecolor="none", zorder=0)
     )
@@ -159,20 +163,11 @@ def _cluster(axes: Axes, centres: Sequence[tuple[float, float]], text: str, colo
 
 
 def _fault(axes: Axes, centres: Sequence[tuple[float, float]], kind: str) -> None:
-    """A frame around what a finding is about, and a flag with the finding's name."""
-    left, right = min(x for x, _ in centres) - _BOX / 2 - 0.06, max(x for x, _ in centres) + _BOX / 2 + 0.47
-    bottom, top = min(y for _, y in centres) - _HEIGHT * 0.7, max(y for _, y in centres) + _HEIGHT * 0.7
+    """Frame what a finding is about, under a flag with the finding's name."""
+    left, right, bottom, top = _around(centres)
+    size = right - left, top - bottom
     axes.add_patch(
-        FancyBboxPatch(
-            (left, bottom),
-            right - left,
-            top - bottom,
-            "square,pad=0",
-            fill=False,
-            edgecolor=_RED,
-            linewidth=1.6,
-            zorder=5,
-        )
+        FancyBboxPatch((left, bottom), *size, "square,pad=0", fill=False, edgecolor=_RED, linewidth=1.6, zorder=5)
     )
     flag = {"boxstyle": "square,pad=0.15", "facecolor": _RED, "edgecolor": "none"}
     axes.text(right, top, kind, fontsize=6, color="white", weight="bold", ha="right", va="center", bbox=flag, zorder=6)
@@ -199,7 +194,7 @@ def _box(axes: Axes, centre: tuple[float, float], text: str, colour: str, gets_g
 
 
 def _parameters(axes: Axes, centre: tuple[float, float], operation: Operation, colour: str, gradient: Fate) -> None:
-    """Beside the box: an operation's parameters, and what they got."""
+    """Write an operation's parameters beside its box, and mark what they got."""
     x, y = centre[0] + _BOX / 2 + 0.1, centre[1]
     filled = colour if gradient is Fate.APPLIED else "white"
     axes.plot([x], [y], "o", markersize=4.5, markerfacecolor=filled, markeredgecolor=colour, zorder=4)

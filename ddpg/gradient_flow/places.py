@@ -57,7 +57,7 @@ def _place(file: str, line: int, function: str) -> Place:
 
 
 def user_frames() -> Iterator[FrameType]:
-    """The frames of the call stack that are neither PyTorch's, nor the audit's, nor a mode's, innermost first."""
+    """Yield the frames of the call stack that are neither PyTorch's, nor the audit's, nor a mode's, innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
@@ -67,12 +67,12 @@ def user_frames() -> Iterator[FrameType]:
 
 
 def place_of(frame: FrameType) -> Place:
-    """The line that a frame executes."""
+    """Return the line that a frame executes."""
     return _place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
 def call_stack() -> tuple[Place, ...]:
-    """The user's calls that lead here, innermost first."""
+    """Return the user's calls that lead here, innermost first."""
     return tuple(map(place_of, user_frames())) or (NOWHERE,)
 
 
@@ -91,19 +91,19 @@ def _in_between(frame: FrameType) -> bool:
 
 
 def innermost(stack: Sequence[Place]) -> Place:
-    """The innermost line of the user's own; of a library if there is no other."""
+    """Return the innermost line of the user's own; of a library if there is no other."""
     return next((place for place in stack if place.own), stack[0])
 
 
 class Lines:
-    """Which lines of libraries have been reached through which lines of the user's."""
+    """Knows which lines of libraries have been reached through which lines of the user's."""
 
     def __init__(self) -> None:
         self._events: dict[Place, set[Place]] = defaultdict(set)
         self._calls: dict[Place, set[Place]] = defaultdict(set)
 
     def meet(self, stack: Sequence[Place]) -> None:
-        """A pass or a step happened here."""
+        """Note where a pass or a step happened."""
         own = innermost(stack)
         if own is not stack[0] and own.own:
             self._events[own].add(stack[0])
@@ -117,7 +117,7 @@ class Lines:
         return len(self._calls[place]) > 1
 
     def site(self, modules: Collection[int] = ()) -> "Site":
-        """The innermost line that is not in a method of one of the `modules`, given by id."""
+        """Return the innermost line that is not in a method of one of the `modules`, given by id."""
         inner = None
         for frame in user_frames():
             varnames = frame.f_code.co_varnames
@@ -131,7 +131,7 @@ class Lines:
         return Site(inner or NOWHERE, inner or NOWHERE, self)
 
     def name(self, own: Iterable[Sequence[Place]], others: Iterable[Sequence[Place]]) -> Place:
-        """The line that names what has the call stacks `own`: the innermost that is in none of the others' stacks.
+        """Return the line that names what has the call stacks `own`: the innermost that is in none of the others'.
 
         Lines of the user's go before those of libraries, and lines that all of its own stacks share before the rest.
         """
@@ -165,3 +165,14 @@ class Site:
 
     def __str__(self) -> str:
         return str(self.place)
+
+
+class Sited:
+    """Base of what has a site."""
+
+    site: Site
+
+    @property
+    def place(self) -> Place:
+        """The user's line."""
+        return self.site.place

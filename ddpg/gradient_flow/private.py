@@ -19,7 +19,7 @@ NEWEST_TRIED = (2, 14)
 
 
 def _part(path: str, otherwise: Any = None) -> Any:
-    """A part of PyTorch by its name; the stand-in where there is none."""
+    """Return a part of PyTorch by its name; the stand-in where there is none."""
     found: Any = torch
     for name in path.split("."):
         found = getattr(found, name, None)
@@ -33,7 +33,7 @@ has_engine = _part(f"autograd.{ENGINE}") is not None
 
 
 def engine_arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Sequence[Any], bool]:
-    """Of a call of the engine: gradients that the pass starts from, inputs that it is asked for, whether it adds."""
+    """Return `grad_tensors`, `inputs` and `accumulate_grad` of a call of the engine."""
     names = ("grad_tensors", "keep_graph", "create_graph", "inputs", "allow_unreachable", "accumulate_grad")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return given.get("grad_tensors") or (), given.get("inputs") or (), given.get("accumulate_grad", False)
@@ -45,7 +45,7 @@ uncompiled: Callable[..., Any] = _part("_compile._disable_dynamo", torch.compile
 
 
 def load_compiler() -> None:
-    """Before the audit's own mode is on: any optimizer loads the compiler, and PyTorch 2.6 computes while it does."""
+    """Load the compiler before the audit's own mode is on: PyTorch 2.6 computes while any optimizer loads it."""
     with suppress(ImportError):
         import_module("torch._dynamo")
 
@@ -121,12 +121,12 @@ knows_memory = all(_part(f"_C._autograd.SavedTensor.{name}") is not None for nam
 
 @cache
 def saved_names(kind: type[Node]) -> list[str]:
-    """The attributes in which nodes of a kind have what they saved."""
+    """Return the attributes in which nodes of a kind have what they saved."""
     return [name for name in dir(kind) if name.startswith("_raw_saved_")] if knows_memory else []
 
 
 def saved(node: Node, name: str) -> Iterator[Tensor]:
-    """The tensors in such an attribute, without those that hooks have packed away."""
+    """Yield the tensors in such an attribute, without those that hooks have packed away."""
     found = getattr(node, name)
     for each in found if isinstance(found, (tuple, list)) else (found,):
         if each.unpack_hook is None and isinstance(each.data, Tensor):
@@ -139,18 +139,12 @@ knows_work = _part("_C._functions.AccumulateGrad._input_metadata") is not None
 
 
 def shape(node: Node, number: int) -> tuple[int, ...]:
-    """Of the gradient that enters a node."""
+    """Return the shape of the gradient that enters a node."""
     try:
         return tuple(int(each) for each in node._input_metadata[number].shape)
     except Exception:  # no such metadata, or a nested tensor's symbolic size: the estimate does without
         return ()
 
-
-# Norms of many tensors at once. Since 2.6. Without it they are taken one by one, more slowly.
-foreach_norm: Callable[..., list[Tensor]] = _part(
-    "_foreach_norm",
-    lambda tensors, ord, dtype: [torch.linalg.vector_norm(each, ord, dtype=dtype) for each in tensors],
-)
 
 # What normalisation layers with running statistics have in common. Since 2.6.
 # Without it those that derive from none of PyTorch's own are not known as such.
@@ -164,7 +158,7 @@ NORMALISATION: Any = _part(
 
 
 def lost(untraced: bool = False) -> Iterator[str]:
-    """What this PyTorch hides from an audit, one sentence each; `untraced` if it was asked to trace and could not."""
+    """Yield what this PyTorch hides from an audit, one sentence each; `untraced` if it could not trace as asked."""
     version = str(torch.__version__).partition("+")[0]
     if tuple(map(int, re.findall(r"\d+", version)[:2])) > NEWEST_TRIED:
         newest = ".".join(map(str, NEWEST_TRIED))

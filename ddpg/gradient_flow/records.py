@@ -1,21 +1,18 @@
-"""What an audit writes down: losses with their backward passes, optimizers with their steps, findings.
+"""The parts of a record: losses with their backward passes, optimizers with their steps, findings.
 
-What repeats is counted, so that a record grows with the code that it looks at and not with the time that it is open.
+What repeats is counted, so that a record grows with the code and not with the time that it is open.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
-from ddpg.gradient_flow.places import Lines, Place, Site
+from ddpg.gradient_flow.diagram import Diagram
+from ddpg.gradient_flow.places import Lines, Place, Site, Sited
 from ddpg.gradient_flow.tensors import rows_moved
-
-if TYPE_CHECKING:
-    from ddpg.gradient_flow.diagram import Diagram
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Lost:
 
 @dataclass
 class Use:
-    """What became of the gradients that a loss has sent to one parameter; numbers of passes."""
+    """Fate of the gradients that a loss has sent to one parameter, as numbers of passes."""
 
     passes: int = 0
     applied: int = 0
@@ -47,12 +44,12 @@ class Use:
 
     @property
     def waiting(self) -> int:
-        """Passes whose gradient is still there, and has not been applied."""
+        """Number of passes whose gradient is still there and has not been applied."""
         return self.passes - self.applied - self.taken - sum(self.lost.values())
 
     @property
     def unused(self) -> int:
-        """Passes whose gradient nothing has applied; a scaler leaves out what has overflowed."""
+        """Number of passes whose gradient nothing has applied, but for what a scaler leaves out on overflow."""
         return self.waiting + sum(count for lost, count in self.lost.items() if lost.how != "skipped")
 
 
@@ -82,11 +79,11 @@ class Contribution:
 
     @property
     def use(self) -> Use:
-        """Where its fate is counted."""
+        """The count of its fate."""
         return Use() if self.backward is None else self.backward.of.uses[self.key]
 
     def apply(self, event: int, by: "Stepping | None" = None) -> None:
-        """A step has applied it, or the user by hand."""
+        """Count it as applied by a step, or by the user's code."""
         if not self.applied:
             self.recover()
             self.use.taken -= self.replaced
@@ -95,20 +92,20 @@ class Contribution:
         self.by = by
 
     def replace(self) -> None:
-        """The user has put another tensor in the gradient's place."""
+        """Count it as replaced: the user's code has put another tensor in the gradient's place."""
         if not self.replaced and not self.applied and self.lost is None:
             self.use.taken += 1
             self.replaced = True
 
     def lose(self, lost: Lost) -> None:
-        """It is gone, and nothing has applied it."""
+        """Count it as lost: it is gone, and nothing has applied it."""
         if not self.applied and not self.replaced:
             self.recover()
             self.use.lost[lost] += 1
             self.lost = lost
 
     def recover(self) -> None:
-        """What seemed lost is there again."""
+        """Take back that it was lost."""
         if self.lost is not None:
             self.use.lost[self.lost] -= 1
             self.use.lost += Counter()  # without those of none
@@ -116,7 +113,7 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class Crossing:
+class Crossing(Sited):
     """Where a module's output entered the rest of a loss: the place where a stop would stand.
 
     Attributes:
@@ -127,87 +124,16 @@ class Crossing:
     site: Site
     path: tuple[str, ...]
 
-    @property
-    def place(self) -> Place:
-        """The user's call of the module."""
-        return self.site.place
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a named module by the user's code; `number` counts them all."""
-
-    name: str
-    site: Site
-    number: int
-
-    @property
-    def place(self) -> Place:
-        """The user's line."""
-        return self.site.place
-
-
-@dataclass(eq=False)
-class Operation:
-    """One operation of a traced forward pass.
-
-    Attributes:
-        name: of the function.
-        module: the innermost named module that it ran in, "critic.2"; empty outside all.
-        calls: the calls that it is part of, one for each named module, the latest last.
-        site, place: the user's line.
-        inputs: the operations that made its arguments.
-        parameters: named parameters among its arguments.
-        recorded: whether the graph records it.
-        grad_mode: whether it ran with gradients enabled.
-        rooted: whether a named parameter stands behind its value, `trainable`: one that required a gradient.
-        bytes: of the tensors in the graph behind its arguments, if it is a detach from them.
-        age: how many operations lie behind it.
-        scalar: whether it made a single number.
-        data: whether a tensor of real numbers among its arguments comes from none of these operations.
-        number: whether a number but 0 is among them.
-    """
-
-    name: str
-    module: str
-    calls: tuple[Call, ...]
-    site: Site
-    inputs: tuple["Operation", ...]
-    parameters: tuple[str, ...]
-    recorded: bool
-    grad_mode: bool = True
-    rooted: bool = False
-    trainable: bool = False
-    bytes: int = 0
-    age: int = 0
-    scalar: bool = False
-    data: bool = False
-    number: bool = False
-
-    @property
-    def place(self) -> Place:
-        """The user's line."""
-        return self.site.place
-
-    def call_of(self, name: str) -> Call | None:
-        """The call of the named module that it is part of."""
-        return next((call for call in self.calls if call.name == name), None)
-
-    @property
-    def label(self) -> str:
-        """What a path calls it: a submodule by its name, anything else by its operation."""
-        return self.module if self.module and (self.parameters or "." in self.module) else self.name
-
 
 class _Named:
-    """What call stacks lead to, and the line that tells it from others of its kind."""
+    """Base of what is told from others of its kind by the user's line that leads to it."""
 
     stacks: list[tuple[Place, ...]]
     among: "Mapping[object, _Named]"
     lines: Lines
 
     def meets(self, stack: tuple[Place, ...]) -> None:
-        """It has been called from here."""
+        """Note one call stack that has led here."""
         self.lines.meet(stack)
         if len(self.stacks) < 4 and stack not in self.stacks:
             self.stacks.append(stack)
@@ -226,9 +152,7 @@ class Structure:
 
     Attributes:
         leaves: keys of the parameters in the graph, by bit; None for what is none.
-        beside: for each leaf, what the operations that use it lead to.
-        away: for each leaf, how many other modules lie before it.
-        bytes_by_reach, work_by_reach: by what lies behind.
+        beside, away, bytes_by_reach, work_by_reach: as of the graph.
         crossings: with tracing, for each module in the graph, where its output entered the loss.
         diagram: with tracing, the graph as it is drawn.
         passes: that had it.
@@ -240,23 +164,28 @@ class Structure:
     bytes_by_reach: Mapping[int, int]
     work_by_reach: Mapping[int, float]
     crossings: dict[str, tuple[Crossing, ...]] = field(default_factory=dict)
-    diagram: "Diagram | None" = None
+    diagram: Diagram | None = None
     passes: int = 0
 
     @property
     def bytes(self) -> int:
-        """Of the tensors that the graph holds, parameters not counted."""
+        """Bytes of the tensors that the graph holds, parameters not counted."""
         return sum(self.bytes_by_reach.values())
 
     def through(self, keys: Collection[str]) -> int:
-        """The bits of the leaves that a gradient comes to through these parameters' operations, their own included."""
+        """Return bits of the leaves that a gradient comes to through these parameters' operations, theirs included."""
         found = 0
         for bit, key in enumerate(self.leaves):
             found |= self.beside[bit] if key in keys else 0
         return found
 
+    def behind(self, keys: Collection[str]) -> list[str | None]:
+        """Return keys of those leaves."""
+        through = self.through(keys)
+        return [key for bit, key in enumerate(self.leaves) if through >> bit & 1]
+
     def graph_keys(self) -> list[str]:
-        """Keys of the parameters in the graph, and in graphs that a detach cut off from it."""
+        """Return keys of the parameters in the graph, and in graphs that a detach cut off from it."""
         cut_off = self.diagram.cut_off().values() if self.diagram is not None else ()
         behind = [key for operations in cut_off for each in operations for key in each.parameters]
         return [key for key in self.leaves if key is not None] + behind
@@ -293,7 +222,7 @@ class Loss(_Named):
 
 
 class _Event:
-    """Something that a line of the user's called."""
+    """Base of what a line of the user's has called."""
 
     of: "Loss | Stepping"
 
@@ -304,12 +233,12 @@ class _Event:
 
     @property
     def file(self) -> str:
-        """The file of that line."""
+        """The file of the user's line."""
         return self.place.file
 
     @property
     def line(self) -> int:
-        """Its number."""
+        """The number of the user's line."""
         return self.place.line
 
 
@@ -346,7 +275,7 @@ class Backward(_Event):
 
     @property
     def bytes(self) -> int:
-        """Of the tensors that the graph held, parameters not counted."""
+        """Bytes of the tensors that the graph held, parameters not counted."""
         return self.structure.bytes
 
     @property
@@ -355,12 +284,12 @@ class Backward(_Event):
         return self.structure.crossings
 
     @property
-    def diagram(self) -> "Diagram | None":
+    def diagram(self) -> Diagram | None:
         """With tracing, the graph as it is drawn."""
         return self.structure.diagram
 
     def absorb(self, later: "Backward") -> None:
-        """A later pass of the same loss is counted here."""
+        """Count a later pass of the same loss here."""
         self.times += later.times
         self.loss = later.loss
         self.reached |= later.reached
@@ -373,20 +302,12 @@ class Span:
 
     first: int
     last: int
-    count: int = 1
+    count: int = 0
 
     def seen(self, index: int) -> None:
-        """Once more."""
+        """Count one more step."""
         self.last = index
         self.count += 1
-
-
-def note(spans: "dict[Loss, Span]", loss: Loss, index: int) -> None:
-    """Something of a loss's was seen in the step with this index."""
-    if loss in spans:
-        spans[loss].seen(index)
-    else:
-        spans[loss] = Span(index, index)
 
 
 @dataclass(eq=False)
@@ -410,27 +331,27 @@ class Rows:
     still: Tensor
 
     def together(self, later: "Rows") -> "Rows":
-        """These and a later step's."""
+        """Return these and a later step's as one."""
         if self.zeroed.shape != later.zeroed.shape:
             return later
         zeroed, alive, moved = self.zeroed | later.zeroed, self.alive | later.alive, self.moved | later.moved
         return Rows(later.site, zeroed, alive, moved, later.start, later.still)
 
     def look(self, now: Tensor) -> None:
-        """Which rows the latest step has moved, as the matrix is now."""
+        """Note which rows the latest step has moved, given the matrix as it is now."""
         if self.start is not None and self.start.shape == now.shape:
             self.moved = self.moved | (self.still & rows_moved(self.start, now))
         self.start = None
 
     @property
     def drifted(self) -> int:
-        """How many have moved though they never had a gradient in a step."""
+        """Number of rows that have moved though they never had a gradient in a step."""
         return int((self.zeroed & ~self.alive & self.moved).sum())
 
 
 @dataclass
 class Held:
-    """What an optimizer's steps did to one parameter that it holds; numbers of steps.
+    """What an optimizer's steps did to one parameter that it holds, as numbers of steps.
 
     Attributes:
         size: of the parameter, in numbers.
@@ -455,9 +376,9 @@ class Held:
     drifted: int = 0
     rows: Rows | None = None
     sources: dict[Loss, Span] = field(default_factory=dict)
-    stale: dict[tuple[Loss, bool], int] = field(default_factory=dict)
-    together: dict[tuple[Loss, Loss, bool], int] = field(default_factory=dict)
-    twice: dict[tuple[Loss, "Stepping"], int] = field(default_factory=dict)
+    stale: Counter[tuple[Loss, bool]] = field(default_factory=Counter)
+    together: Counter[tuple[Loss, Loss, bool]] = field(default_factory=Counter)
+    twice: Counter[tuple[Loss, "Stepping"]] = field(default_factory=Counter)
 
 
 @dataclass(eq=False)
@@ -528,7 +449,7 @@ class Step(_Event):
 
     @property
     def optimizer(self) -> str:
-        """The class's name."""
+        """The name of the optimizer's class."""
         return self.of.optimizer
 
     @property
@@ -537,7 +458,7 @@ class Step(_Event):
         return self.of.holds
 
     def absorb(self, later: "Step") -> None:
-        """A later step at the same line is counted here."""
+        """Count a later step at the same line here."""
         self.times += later.times
         self.moved |= later.moved
         self.applied |= later.applied
@@ -584,7 +505,7 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """All of it at length: the headline, the cause, the mend."""
+        """Headline, cause and mend."""
         headline = f"{self.headline[0].upper()}{self.headline[1:]}."
         return " ".join(filter(None, (headline, self.cause, self.mend)))
 
@@ -593,7 +514,7 @@ class Finding:
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """Names in a sentence; of many the first few."""
+    """Join names for a sentence; of many the first few."""
     each = list(dict.fromkeys(names))
     if len(each) > most:
         return f"{', '.join(each[: most - 1])} and {len(each) - most + 1} more"
@@ -601,7 +522,7 @@ def listed(names: Iterable[str], most: int = 6) -> str:
 
 
 def size_of(size: float) -> str:
-    """Bytes in words."""
+    """Return a number of bytes with its unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":
             return f"{size:.3g} {unit}"

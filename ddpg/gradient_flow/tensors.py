@@ -1,7 +1,7 @@
-"""Exact questions about tensors of any kind: half, complex, sparse."""
+"""Exact comparisons and norms of tensors of any kind: half, complex, sparse."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ _SAMPLE = 256
 
 
 class aside:  # noqa: N801 - used like torch.no_grad
-    """The audit's own arithmetic: recorded in no graph and seen by no mode of the user's."""
+    """Context of the audit's own arithmetic: recorded in no graph and seen by no mode of the user's."""
 
     # No generator: where the recursion limit is near, that could be left half-way.
 
@@ -37,7 +37,7 @@ def has_values(tensor: Tensor) -> bool:
 
 
 def dense(tensor: Tensor) -> Tensor:
-    """The values that a tensor holds, as real numbers: of a sparse one those it stores."""
+    """Return the values that a tensor holds, as real numbers; of a sparse one those it stores."""
     tensor = tensor.detach()
     if tensor.layout is not torch.strided:
         tensor = tensor.coalesce().values() if tensor.layout is torch.sparse_coo else tensor.values()
@@ -47,45 +47,33 @@ def dense(tensor: Tensor) -> Tensor:
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """The values in double precision, where the device has it: squares of small numbers must not vanish."""
+    """Return the values in double precision, where the device has it: squares of small numbers must not vanish."""
     return dense(tensor).to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
 def norm(tensors: Iterable[Tensor]) -> float:
-    """The Euclidean norm over all of the tensors together."""
+    """Return the Euclidean norm over all of the tensors together."""
     return math.hypot(*map(_norm, tensors))
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.dtype is torch.float32 and tensor.layout is torch.strided and tensor.device.type == "cpu"
+
+
 def _norm(tensor: Tensor) -> float:
-    if tensor.dtype is torch.float32 and tensor.layout is torch.strided and tensor.device.type == "cpu":
+    if _is_plain(tensor):
         return float(torch.linalg.vector_norm(tensor.detach(), dtype=torch.float64))  # no copy in double precision
     return float(torch.linalg.vector_norm(wide(tensor)))
 
 
-def norms(tensors: Sequence[Tensor]) -> list[float]:
-    """The Euclidean norm of each."""
-    if tensors and all(
-        each.dtype is torch.float32 and each.layout is torch.strided and each.device.type == "cpu" for each in tensors
-    ):
-        together = private.foreach_norm([each.detach() for each in tensors], 2, dtype=torch.float64)
-        return torch.stack(together).tolist()
-    return list(map(_norm, tensors))
-
-
-def distance(one: Tensor, other: Tensor) -> float:
-    """The Euclidean norm of the difference."""
-    if one.dtype is torch.float32 and one.layout is torch.strided and one.device.type == "cpu":
-        return _norm(other.detach() - one.detach())
-    return _norm(wide(other) - wide(one))
-
-
 def change(before: Tensor, now: Tensor, measure: bool = True) -> float | None:
-    """By how much a tensor has changed, or 0 if that need not be measured; None if not by a bit."""
+    """Return the norm of a tensor's change, or 0 if that need not be measured; None if not one bit differs."""
     if torch.equal(dense(before), dense(now)):
         return None
     if not measure:
         return 0.0 if differ(before, now) else None
-    length = distance(before, now)
+    plain = _is_plain(before)
+    length = _norm(now.detach() - before.detach() if plain else wide(now) - wide(before))
     if length > 0 and math.isfinite(length):
         return length
     return length if differ(before, now) else None  # NaN that was there before, or too little for a norm
@@ -107,14 +95,14 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 
 def rows_of(gradient: Tensor) -> Tensor | None:
-    """Which rows of a matrix hold anything but zeros; None if it is none."""
+    """Return which rows of a matrix have a value other than zero, shape `(rows,)`; None if it is no matrix."""
     if gradient.layout is not torch.strided or gradient.dim() < 2 or gradient.numel() == 0:
         return None
     return dense(gradient).reshape(gradient.shape[0], -1).any(dim=1)
 
 
 def rows_moved(before: Tensor, now: Tensor) -> Tensor:
-    """Which rows of a matrix differ."""
+    """Return which rows of a matrix differ, shape `(rows,)`."""
     return (dense(before) != dense(now)).reshape(before.shape[0], -1).any(dim=1)
 
 

@@ -1,13 +1,12 @@
-"""Which module and which line of the user's made each node of a graph, and what lies behind a stop.
+"""Follow the forward pass: which module and line made each node of a graph, and what lies behind a stop.
 
-A mode of `torch.overrides` sees every operation that the user's code asks for, those that no graph records included.
+A mode of `torch.overrides` sees every operation of the user's code, those that no graph records included.
 """
 
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +16,14 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddpg.gradient_flow import graph as graphs
 from ddpg.gradient_flow import private
-from ddpg.gradient_flow.diagram import GRADIENT
+from ddpg.gradient_flow.diagram import GRADIENT, Call, Operation
 from ddpg.gradient_flow.interception import as_pytorchs_own, compiling, uncompiled, unwatch_calls, watch_calls
-from ddpg.gradient_flow.parts import Part
+from ddpg.gradient_flow.parts import Part, unwrapped
 from ddpg.gradient_flow.places import Place, Site, called_by_pytorch
-from ddpg.gradient_flow.records import Call, Crossing, Operation
+from ddpg.gradient_flow.record import Record
+from ddpg.gradient_flow.records import Crossing
+from ddpg.gradient_flow.steps import OpenSteps
 from ddpg.gradient_flow.tensors import aside, is_leaf
-
-if TYPE_CHECKING:
-    from ddpg.gradient_flow.recorder import Recorder
 
 _LONGEST_LINEAGE = 300
 _MOST_WAYS = 4
@@ -34,60 +32,53 @@ _ATTRIBUTES = {"grad", "data", "T", "mT", "H", "mH", "real", "imag"}  # those th
 _BEFORE = Place("<before the audit>", 0, "")
 
 
-@dataclass
-class _Inside:
-    """What a call of a module is inside of."""
+class _Inside(NamedTuple):
+    """What the code that runs is inside of: the innermost named module, and calls of named modules."""
 
     module: str = ""
     calls: tuple[Call, ...] = ()
 
 
-@dataclass
-class _Family:
-    """A named module and all that it consists of: what they are called, by id."""
-
-    qualified: dict[int, str] = field(default_factory=dict)
-
-
 class Tracer(TorchFunctionMode):
     """Follows the operations on the way to a loss."""
 
-    def __init__(self, recorder: "Recorder") -> None:
+    def __init__(self, record: Record, steps: OpenSteps) -> None:
         super().__init__()
-        self._recorder = recorder
-        self._lines = recorder.lines
+        self._record = record
+        self._steps = steps
+        self._lines = record.lines
         self.stack: list[_Inside] = []
         self._numbers = itertools.count()
         self._unrecorded = WeakTensorKeyDictionary()
         self._key = f"ddpg.gradient_flow.{id(self)}"
 
     def open(self) -> None:
-        """Follow from here on."""
-        self._families: dict[str, _Family] = {}
+        """Begin to follow."""
+        self._families: dict[str, dict[int, str]] = {}  # of a named module, what it consists of: names by id
         self._members: dict[int, list[str]] = defaultdict(list)  # the families of a module, by its id
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         self._around: dict[int, nn.Module] = {}
-        self.add(self._recorder.weights.parts.values())
+        self.add(self._record.weights.parts.values())
         private.load_compiler()
         self._first = private.sequence_number()
         watch_calls(self)
         self.__enter__()  # type: ignore[no-untyped-call]
 
     def add(self, parts: Iterable[Part]) -> None:
-        """Follow these too."""
+        """Follow these modules too."""
         for part in parts:
-            self._families[part.name] = family = _Family()
+            family = self._families[part.name] = dict[int, str]()
             for path, each in part.modules():
                 qualified = f"{part.name}.{path}".rstrip(".").replace(f".{private.COMPILED}", "")
-                family.qualified.setdefault(id(each), qualified)
+                family.setdefault(id(each), qualified)
         self._members.clear()
         for name, family in self._families.items():
-            for key in family.qualified:
+            for key in family:
                 self._members[key].append(name)
         self._parameters.clear()
 
     def close(self) -> None:
-        """Follow no more."""
+        """Stop following, and leave the user's modes as they are."""
         unwatch_calls(self)
         others = []  # modes that the user has entered since and not left
         while private.function_modes() and (mode := private.pop_function_mode()) is not self:
@@ -99,39 +90,41 @@ class Tracer(TorchFunctionMode):
         for kept in (self._families, self._members, self._around, self._parameters):
             kept.clear()
 
+    @property
+    def _inside(self) -> _Inside:
+        return self.stack[-1] if self.stack else _Inside()
+
     def call(self, module: nn.Module) -> None:
-        """A module is called."""
-        around = self.stack[-1] if self.stack else _Inside()
-        if private.COMPILED in module._modules:  # what torch.compile wraps
-            module = module._modules[private.COMPILED] or module
-        self._recorder.called(module)
+        """Enter a module that is called."""
+        around = self._inside
+        module = unwrapped(module)
         names = self._members.get(id(module), ())
         if not names:
             self._look_inside(module)
-            self.stack.append(_Inside(around.module, around.calls))
+            self.stack.append(around)
             return
         active = {call.name: call for call in around.calls}
         calls = [
-            active.get(name) or Call(name, self._lines.site(self._families[name].qualified), next(self._numbers))
+            active.get(name) or Call(name, self._lines.site(self._families[name]), next(self._numbers))
             for name in names
         ]
         for call in calls:
-            if module.training or call.name not in self._recorder.ran:
-                self._recorder.ran[call.name] = call.site
+            if module.training or call.name not in self._record.ran:
+                self._record.ran[call.name] = call.site
         calls.sort(key=lambda call: call.number)
-        self.stack.append(_Inside(self._families[calls[0].name].qualified[id(module)], tuple(calls)))
+        self.stack.append(_Inside(self._families[calls[0].name][id(module)], tuple(calls)))
 
     def _look_inside(self, module: nn.Module) -> None:
-        """Note of which audited modules this one is the parent."""
+        """Note which audited modules this one contains."""
         if id(module) not in self._around:
             self._around[id(module)] = module
             inner = {id(each) for each in module.modules()}
-            for name, part in self._recorder.weights.parts.items():
+            for name, part in self._record.weights.parts.items():
                 if id(part.module) in inner:
-                    self._recorder.parents[name].add(id(module))
+                    self._record.parents[name].add(id(module))
 
     def leave(self, output: object) -> None:
-        """The call ends. What no operation was seen to make, compiled code has made, or a Function of the user's."""
+        """End a call. What no operation was seen to make, compiled code has made, or a Function of the user's."""
         with aside():
             tensors = [each for each in _tensors(output) if each.grad_fn is not None]
             if any(self._of(each) is None for each in tensors):
@@ -160,32 +153,32 @@ class Tracer(TorchFunctionMode):
 
     @uncompiled
     def _touched(self, name: str, args: Sequence[Any]) -> list[Tensor]:
-        """The leaves whose gradient a line of the user's is about to read or change, by this operation."""
+        """Return the leaves whose gradient a line of the user's is about to change by this operation; note one read."""
         if compiling() or not args or not isinstance(args[0], Tensor) or called_by_pytorch():
             return []
         with aside():
             if name == "__set__":
                 if args[0].grad is not None:  # by another tensor, perhaps the same with some rows of zeros
-                    self._recorder.origins.edited(args[0].grad, self._lines.site())
+                    self._steps.origins.edited(args[0].grad, self._lines.site())
                 return [args[0]]
             if name != "__get__":
-                return self._recorder.origins.edited(args[0], self._lines.site())
+                return self._steps.origins.edited(args[0], self._lines.site())
             named = self._named(args[0])
             if named:
-                self._recorder.reads[self._lines.site()].add(named)
+                self._record.reads[self._lines.site()].add(named)
             return []
 
     @uncompiled
     def _look_at(self, name: str, touched: Sequence[Tensor]) -> None:
         with aside():
             for tensor in touched:
-                self._recorder.origins.look(tensor, "dropped" if name == "__set__" else "cleared", self._lines.site())
+                self._steps.origins.look(tensor, "dropped" if name == "__set__" else "cleared", self._lines.site())
 
     @uncompiled
     def _follow(
         self, function: Callable[..., Any], arguments: tuple[Sequence[Any], Any], result: object, grad_mode: bool
     ) -> None:
-        if compiling() or _name(function) == "grad" or (self._recorder.stepping and not grad_mode):
+        if compiling() or _name(function) == "grad" or (self._steps.under_way and not grad_mode):
             return  # what an optimizer computes is its own affair
         with aside():
             given, results = list(_tensors(arguments)), list(_tensors(result))
@@ -193,57 +186,42 @@ class Tracer(TorchFunctionMode):
                 results = given[:1]
             made = [each for each in results if not (is_leaf(each) and (each.requires_grad or self._named(each)))]
             if made:
-                self._recorder.origins.derived(made, given)
+                self._steps.origins.derived(made, given)
                 numbers = any(isinstance(each, (int, float)) and each != 0 for each in arguments[0])
                 self._note(_name(function), given, made, grad_mode, numbers)
 
     def handed_out(
         self, gradients: Sequence[Tensor | None], keys: tuple[str, ...], roots: Sequence[GradientEdge]
     ) -> None:
-        """`torch.autograd.grad` returned gradients, of these parameters among others; of which loss, the roots say."""
+        """Note gradients that `torch.autograd.grad` returned, of the parameters with these keys among others."""
         made = [each for each in gradients if each is not None and each.grad_fn is None]
         if made:
             inputs = tuple(dict.fromkeys(self.operation(edge.node) for edge in roots))
             age = 1 + max((each.age for each in inputs), default=0)
-            inside = self.stack[-1] if self.stack else _Inside()
-            operation = Operation(
-                GRADIENT,
-                inside.module,
-                inside.calls,
-                self._lines.site(),
-                inputs,
-                keys,
-                False,
-                True,
-                True,
-                False,
-                0,
-                age,
-            )
+            operation = Operation(GRADIENT, *self._inside, self._lines.site(), inputs, keys, rooted=True, age=age)
             for each in made:
                 self._unrecorded[each] = operation
 
     def shape_of(self, order: Sequence[Node]) -> tuple[object, ...]:
-        """What tells one graph from another: the lines that made it, and how much lies behind its stops."""
+        """Return what tells one graph from another: the lines that made it, and how much lies behind its stops."""
         operations = (self.operation(node) for node in order if not graphs.is_leaf(node))
         return tuple((each.name, each.module, each.site, min(each.age, _OLD)) for each in operations)
 
     def crossings(
         self, roots: Sequence[GradientEdge], leaves: Mapping[str, set[int]], graph: graphs.Graph, line: Place
     ) -> dict[str, tuple[Crossing, ...]]:
-        """For each named module, the ways by which its output enters the loss; `leaves` are its parameters' ids."""
+        """Return for each named module how its output enters the loss; `leaves` are its parameters' ids."""
         return {
             name: tuple(dict.fromkeys(self._crossings([edge.node for edge in roots], name, ids, graph, line)))
             for name, ids in leaves.items()
         }
 
     def operation(self, node: Node) -> Operation:
-        """What made a node of the graph."""
+        """Return what made a node of the graph."""
         found = _notes(node).get(self._key)
         if found is None:  # made before the audit was opened
-            found = _notes(node)[self._key] = Operation(
-                graphs.name_of(node), "", (), Site(_BEFORE, _BEFORE, self._lines), (), (), True
-            )
+            site = Site(_BEFORE, _BEFORE, self._lines)
+            found = _notes(node)[self._key] = Operation(graphs.name_of(node), "", (), site, recorded=True)
         operation: Operation = found
         return operation
 
@@ -276,7 +254,7 @@ class Tracer(TorchFunctionMode):
                 ways[child] |= dict.fromkeys(paths)
 
     def _to_parameter(self, node: Node, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
-        """The path, ending in the part of the module that its output comes from."""
+        """Return the path, ending in the part of the module that its output comes from."""
         queue = deque([node])
         while queue:
             node = queue.popleft()
@@ -287,9 +265,8 @@ class Tracer(TorchFunctionMode):
         return path
 
     def _note(
-        self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor], grad_mode: bool, numbers: bool = False
+        self, name: str, arguments: Sequence[Tensor], made: Sequence[Tensor], grad_mode: bool, number: bool = False
     ) -> None:
-        inside = self.stack[-1] if self.stack else _Inside()
         inputs = tuple({id(each): each for each in map(self._of, arguments) if each is not None}.values())
         used = [each for each in arguments if is_leaf(each) and self._named(each)]
         own = {id(each) for each in used}
@@ -299,22 +276,22 @@ class Tracer(TorchFunctionMode):
         age = 1 + max((each.age for each in inputs), default=0)
         if age > _LONGEST_LINEAGE and not recorded:  # a state carried through ever so many iterations
             inputs, age = (), 0
+        detached = inputs and not recorded and grad_mode
         operation = Operation(
             name,
-            inside.module,
-            inside.calls,
+            *self._inside,
             self._lines.site(),
             inputs,
             tuple(map(self._named, used)),
             recorded,
             grad_mode,
-            bool(used) or any(each.rooted for each in inputs),
-            any(each.requires_grad for each in used) or any(each.trainable for each in inputs),
-            _bytes_behind(arguments) if inputs and not recorded and grad_mode else 0,
-            age,
-            made[0].layout is torch.strided and not made[0].is_nested and made[0].numel() == 1,
-            any(each.is_floating_point() and self._of(each) is None for each in arguments if id(each) not in own),
-            numbers,
+            rooted=bool(used) or any(each.rooted for each in inputs),
+            trainable=any(each.requires_grad for each in used) or any(each.trainable for each in inputs),
+            bytes=graphs.read(graphs.behind(graphs.edges_of(arguments))).bytes() if detached else 0,
+            age=age,
+            scalar=made[0].layout is torch.strided and not made[0].is_nested and made[0].numel() == 1,
+            data=any(each.is_floating_point() and self._of(each) is None for each in arguments if id(each) not in own),
+            number=number,
         )
         for each in made:
             if each.grad_fn is None:
@@ -323,7 +300,7 @@ class Tracer(TorchFunctionMode):
                 self._mark(each.grad_fn, operation)
 
     def _mark(self, node: Node, operation: Operation) -> None:
-        """Every node that is new belongs to the operation."""
+        """Write the operation on every node that is new."""
         stack = [node]
         while stack:
             node = stack.pop()
@@ -338,23 +315,19 @@ class Tracer(TorchFunctionMode):
         return found
 
     def _named(self, tensor: Tensor) -> str:
-        """What the record calls a parameter; empty if no audited module has it."""
+        """Return a parameter's key; empty if no audited module has it."""
         if id(tensor) not in self._parameters:
             if not tensor.is_leaf or not (isinstance(tensor, nn.Parameter) or tensor.requires_grad):
                 return ""
-            named = self._recorder.weights.named()
+            named = self._record.weights.named()
             if id(tensor) not in named and not isinstance(tensor, nn.Parameter):
                 return ""
             self._parameters[id(tensor)] = (named[id(tensor)].key if id(tensor) in named else ""), tensor
         return self._parameters[id(tensor)][0]
 
 
-def _bytes_behind(arguments: Sequence[Tensor]) -> int:
-    return graphs.read(graphs.behind(graphs.edges_of(arguments))).bytes()
-
-
 def _notes(node: Node) -> dict[str, Any]:
-    """What PyTorch lets one write on a node."""
+    """Return the dict that PyTorch keeps for notes on a node."""
     notes: dict[str, Any] = node.metadata  # type: ignore[assignment]
     return notes
 

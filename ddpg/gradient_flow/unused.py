@@ -13,7 +13,7 @@ _FEW = 2  # steps that say nothing yet
 
 
 def unreached(record: Recorder) -> Iterator[Case]:
-    """What an optimizer holds and no pass has reached in all its steps."""
+    """Find what an optimizer holds and no pass has reached in all its steps."""
     reached = _used(record)
     copied = copies(record)
     for steppings in optimizers(record):
@@ -33,31 +33,27 @@ def unreached(record: Recorder) -> Iterator[Case]:
             for key in own:
                 cut[_cut_off(record, losses, key)].add(key)
             for stops, part in cut.items():
+                headline = f"{stepping.optimizer} holds {{it}}, not reached in {steps} steps"
+                why = f"{stepping} had nothing to apply to it. Unused, resting, or cut off from the loss?"
+                mend = "If it is meant to rest, requires_grad_(False) says so."
                 if stops:
-                    yield Case(
-                        "unreached",
-                        "fault",
-                        modules,
-                        stepping.place,
-                        subjects(record, modules, part),
-                        f"no pass reaches {{it}}, which {stepping.optimizer} holds",
+                    headline = f"no pass reaches {{it}}, which {stepping.optimizer} holds"
+                    why = (
                         f"{_listed(stops)} cuts off what it computes and the loss uses, in all of the {steps} steps of "
-                        f"{stepping}.",
-                        "Take that stop away; or, if it is not to learn, take {it} out of the optimizer.",
-                        at=(stepping,),
                     )
-                else:
-                    yield Case(
-                        "unreached",
-                        "hint",
-                        modules,
-                        stepping.place,
-                        subjects(record, modules, part),
-                        f"{stepping.optimizer} holds {{it}}, not reached in {steps} steps",
-                        f"{stepping} had nothing to apply to it. Unused, resting, or cut off from the loss?",
-                        "If it is meant to rest, requires_grad_(False) says so.",
-                        at=(stepping,),
-                    )
+                    why += f"{stepping}."
+                    mend = "Take that stop away; or, if it is not to learn, take {it} out of the optimizer."
+                yield Case(
+                    "unreached",
+                    "fault" if stops else "hint",
+                    modules,
+                    stepping.place,
+                    subjects(record, modules, part),
+                    headline,
+                    why,
+                    mend,
+                    at=(stepping,),
+                )
 
 
 def _listed(stops: Iterable[Stop]) -> str:
@@ -67,13 +63,12 @@ def _listed(stops: Iterable[Stop]) -> str:
 
 
 def _cut_off(record: Recorder, losses: Collection[Loss], key: str) -> tuple[Stop, ...]:
-    """The stops that cut a parameter off from every one of an optimizer's losses' graphs, if it must be a mistake.
+    """Return the stops that cut a parameter off from all graphs of an optimizer's losses, if it must be a mistake.
 
     Whoever freezes a part runs it in evaluation mode, or before all that is trained: then it is no more than a hint.
     """
     found: tuple[Stop, ...] = ()
-    diagrams = [structure.diagram for loss in losses for structure in loss.structures]
-    for diagram in diagrams:
+    for diagram in [structure.diagram for loss in losses for structure in loss.structures]:
         stops = () if diagram is None else tuple(each for each in diagram.stops() if _uses(each, key))
         if diagram is None or not stops or key in record.weights.resting:
             return ()
@@ -96,9 +91,9 @@ def _before_all(diagram: Diagram, stop: Stop) -> bool:
 
 
 def unheld(record: Recorder) -> Iterator[Case]:
-    """What gets gradients and no optimizer holds."""
+    """Find what gets gradients and no optimizer holds."""
     trained, copied = by_hand(record), copies(record)
-    if not record.held and not by_hand(record):
+    if not record.held and not trained:
         return
     found: dict[tuple[tuple[str, ...], Loss], set[str]] = defaultdict(set)
     for loss in record.losses.values():
@@ -117,9 +112,7 @@ def unheld(record: Recorder) -> Iterator[Case]:
             subjects(record, modules, keys),
             "no optimizer takes the gradients of {it}",
             evidence,
-            "Give it to an optimizer: make that after it, or add_param_group."
-            if evidence
-            else _held_or_not(record, loss, keys),
+            _GIVE if evidence else _held_or_not(record, loss, keys),
             "The gradients are of {losses} ({times}).",
             {loss: (max(loss.uses[key].passes for key in keys), loss.passes)},
         )
@@ -134,7 +127,7 @@ def _held_or_not(record: Recorder, loss: Loss, keys: Collection[str]) -> str:
 
 
 def _evidence(record: Recorder, modules: tuple[str, ...], keys: Collection[str]) -> str:
-    """What shows that an optimizer was meant to hold these parameters; empty if nothing does."""
+    """Return what shows that an optimizer was meant to hold these parameters; empty if nothing does."""
     used = _used(record)
     held = Counter(shape for key, shape in record.orphans.items() if key not in used)
     if all(count <= held[shape] for shape, count in Counter(record.weights.sizes[key] for key in keys).items()):

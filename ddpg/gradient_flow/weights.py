@@ -1,4 +1,4 @@
-"""The weights of what is audited: what they are called, and how they change outside any optimizer's step."""
+"""Follows the weights of what is audited: their names, and how they change outside any optimizer's step."""
 
 import itertools
 from collections import defaultdict
@@ -16,11 +16,12 @@ from ddpg.gradient_flow.records import Writes
 from ddpg.gradient_flow.tensors import LEAST_EVIDENCE, change, differ, has_values, is_blend, norm
 
 _MOST_NAMES = 8
+_Buffers = dict[str, dict[str, Tensor]]
 
 
 @dataclass
 class Parameter:
-    """A parameter of the audited modules: its key, and what each module calls it."""
+    """Parameter of the audited modules, with its key and the name that each module has for it."""
 
     tensor: Tensor
     key: str
@@ -33,7 +34,6 @@ class Weights:
     Args:
         parts: what is audited from the start.
         watched: names of those whose buffers are compared too.
-        applied_by_hand: called with a parameter that the user's code has changed by itself, and the event's number.
 
     Attributes:
         parts: what is audited, by name.
@@ -49,14 +49,10 @@ class Weights:
         resting: keys of the parameters of modules in evaluation mode; known after `refresh`, like what follows.
         moving: normalisation layers whose running statistics moved, by module.
         changed_buffers: buffers that changed, by module; of those that are watched.
+        applied_by_hand: called with a parameter that the user's code has changed by itself, and the event's number.
     """
 
-    def __init__(
-        self,
-        parts: Iterable[Part],
-        watched: Iterable[str],
-        applied_by_hand: Callable[[Tensor, int], None],
-    ) -> None:
+    def __init__(self, parts: Iterable[Part], watched: Iterable[str]) -> None:
         self.parts: dict[str, Part] = {part.name: part for part in parts}
         self.shown: list[str] = list(self.parts)
         self.event = 0
@@ -71,7 +67,7 @@ class Weights:
         self.changed_buffers: dict[str, list[str]] = {}
         self._watched = frozenset(watched)
         self.names: dict[str, tuple[str, ...]] = {}
-        self._applied_by_hand = applied_by_hand
+        self.applied_by_hand: Callable[[Tensor, int], None] = lambda tensor, event: None
         self._open = False
         self._numbers = itertools.count()
         self._unnamed = WeakTensorKeyDictionary()  # keys of parameters outside the audited modules
@@ -82,15 +78,11 @@ class Weights:
         self._weights: dict[str, Tensor] = {}
         self._versions: dict[int, int] = {}
         self._aliases: dict[int, Tensor] = {}  # tensors over a named parameter's memory, by the parameter's id
-        self._statistics: dict[str, dict[str, list[Tensor]]] = {}
-        self._buffers: dict[str, dict[str, Tensor]] = {}
+        self._statistics: dict[str, _Buffers] = {}  # of normalisation layers
+        self._buffers: dict[str, _Buffers] = {}
 
-    def open(self) -> None:
-        """Note what there is."""
-        self.add([])
-
-    def add(self, parts: Iterable[Part]) -> None:
-        """Look at these too, from here on; what a part of the same name has more than it had was made late."""
+    def add(self, parts: Iterable[Part] = ()) -> None:
+        """Take a first look, at these parts too; what one has more than an earlier part of its name was made late."""
         if self._open:
             self.observe()
         grown = False
@@ -108,13 +100,13 @@ class Weights:
             self.twins.setdefault(key, set()).update(twins)
         for name, part in self.parts.items():
             if name not in self._statistics:
-                self._statistics[name] = part.statistics()
+                self._statistics[name] = part.buffers(private.NORMALISATION)
             if name in self._watched and name not in self._buffers:
                 self._buffers[name] = part.buffers()
         self._open = True
 
     def _let_go(self, name: str) -> None:
-        """A part is no more, and another has come in its place: its parameters are to go by the same names."""
+        """Forget a part that is no more: the parameters of another in its place are to go by the same names."""
         if name in self.parts:
             for kept in (self._weights, self._taken):
                 for key in [key for key in kept if key == name or key.startswith(f"{name}.")]:
@@ -123,13 +115,13 @@ class Weights:
             self._buffers.pop(name, None)
 
     def show(self, shown: Iterable[str]) -> None:
-        """Speak of these parts from here on."""
+        """Show these parts from here on."""
         self.shown[:] = shown
         own = {*self.shown}
         self.owners = {key: tuple(each for each in names if each in own) for key, names in self.names.items()}
 
     def refresh(self) -> None:
-        """Note what has changed since."""
+        """Note what has changed since the latest look."""
         self.observe()
         named = self.named()
         self.resting = {
@@ -140,17 +132,11 @@ class Weights:
             if id(each) in named
         }
         for name, part in self.parts.items():
-            before, now = self._statistics[name], part.statistics()
-            self.moving[name] = [
-                path
-                for path, tensors in now.items()
-                if len(before.get(path, ())) == len(tensors) and any(map(differ, before[path], tensors))
-            ]
-        for name, buffers in self._buffers.items():
-            current = self.parts[name].buffers()
-            self.changed_buffers[name] = [
-                path for path, each in current.items() if path in buffers and differ(buffers[path], each)
-            ]
+            moved = _changed(self._statistics[name], part.buffers(private.NORMALISATION))
+            self.moving[name] = list(dict.fromkeys(path for path, _ in moved))
+        for name, before in self._buffers.items():
+            changed = _changed(before, self.parts[name].buffers())
+            self.changed_buffers[name] = [f"{path}.{buffer}".lstrip(".") for path, buffer in changed]
 
     def close(self) -> None:
         """Let go of every tensor and module."""
@@ -162,22 +148,22 @@ class Weights:
         self._statistics, self._buffers = {}, {}
 
     def before(self, key: str) -> Tensor | None:
-        """A parameter as it was at the last look."""
+        """Return a parameter as it was at the latest look."""
         return self._weights.get(key)
 
     def may_have_changed(self, named: Mapping[int, Parameter], certain: Iterable[int]) -> dict[int, Parameter]:
-        """Those that are `certain`, given by id, and those whose version has changed."""
+        """Return the parameters with the `certain` ids, and those whose version has changed."""
         sure = set(certain)
         return {
             id_: each for id_, each in named.items() if id_ in sure or self._versions.get(id_) != each.tensor._version
         }
 
     def alive(self) -> set[str]:
-        """Keys of the parameters outside the audited modules that still exist."""
+        """Return keys of the parameters outside the audited modules that still exist."""
         return {self._unnamed[tensor] for tensor in self._unnamed}
 
     def key_of(self, tensor: Tensor, named: Mapping[int, Parameter]) -> str:
-        """What identifies a parameter in the record."""
+        """Return a parameter's key, "#" and a number if no audited module has it."""
         if id(tensor) in named:
             return named[id(tensor)].key
         if tensor not in self._unnamed:
@@ -186,7 +172,7 @@ class Weights:
         return key
 
     def named(self) -> dict[int, Parameter]:
-        """The audited modules' parameters as they are now, by id."""
+        """Return the audited modules' parameters as they are now, by id."""
         current = [
             (name, inner, self._aliases.get(id(tensor), tensor))
             for name, part in self.parts.items()
@@ -218,7 +204,7 @@ class Weights:
         return found
 
     def named_with(self, tensors: Iterable[Tensor]) -> dict[int, Parameter]:
-        """`named`, with those of the tensors that lie over a named parameter's memory in the parameter's place.
+        """Return `named`, with those of the tensors that lie over a named parameter's memory in the parameter's place.
 
         As of a `ParameterList` made of a plain tensor, which has a parameter of its own.
         """
@@ -236,7 +222,7 @@ class Weights:
         return self.named() if not self._named_for else named
 
     def specific(self, key: str) -> tuple[str, ...]:
-        """The modules that have a parameter, without those that wholly contain another of them."""
+        """Return the modules that have a parameter, without those that wholly contain another of them."""
         owners = self.owners.get(key, ())
         if len(owners) < 2:
             return owners
@@ -244,19 +230,19 @@ class Weights:
         return tuple(name for name in owners if not any(contents[other] < contents[name] for other in owners))
 
     def large(self, parameter: Parameter) -> tuple[str, ...]:
-        """The modules that have a parameter, and their largest parts that do."""
+        """Return the modules that have a parameter, and their largest parts that do."""
         parts = map(self.parts.__getitem__, parameter.names)
         return tuple(part.name for part in parts if part.around in ("", part.inside))
 
     def kin(self, key: str) -> set[str]:
-        """Keys of the parameters of the same part: of a module of its own, or a child of one that is named whole."""
+        """Return keys of the parameters of the same part: of its module, or of a child of one that is named whole."""
         modules = self.specific(key)
         name = next((each for each in modules if key.startswith(f"{each}.")), "")
         part = name + ".".join(key.removeprefix(name).split(".")[:2])
         return {other for other in self.owners if self.specific(other) == modules and other.startswith(part)}
 
     def _key(self, tensor: Tensor, qualified: str) -> str:
-        """A parameter's first name; with a number behind it if another one has had that name."""
+        """Return a parameter's first name; with a number behind it if another one has had that name."""
         known = self._known(tensor)
         if known is not None:
             return known
@@ -275,7 +261,7 @@ class Weights:
         return key if known is not None and known() is tensor else None
 
     def changes(self, named: Mapping[int, Parameter], measure: bool = True) -> dict[int, float]:
-        """By how much each parameter differs from what it was at the last look, those that do; and look.
+        """Take a look, and return the norm of the change of each parameter that differs from the latest one.
 
         Where it need not be measured, 0.
         """
@@ -291,7 +277,7 @@ class Weights:
         return changes
 
     def _source(self, parameter: Parameter, before: Tensor, candidates: Mapping[str, Tensor]) -> str | None:
-        """Of which parameter another is a copy or blend now; None if of none, empty if it cannot tell."""
+        """Return of which parameter another is now a copy or blend; None if of none, empty if it cannot tell."""
         tensor, key = parameter.tensor, parameter.key
         if tensor.numel() < LEAST_EVIDENCE:
             return ""
@@ -305,7 +291,7 @@ class Weights:
         return "" if unclear else None
 
     def observe(self, named: Mapping[int, Parameter] | None = None) -> None:
-        """Note which parameters have changed since the last look, which no step has done."""
+        """Note which parameters have changed since the latest look, by no step."""
         named = self.named() if named is None else named
         before = dict(self._weights)
         sources: dict[str, str | None] = {}
@@ -331,10 +317,10 @@ class Weights:
             if source is None:
                 by_hand.add(id_)
         for id_ in by_hand | self._with_most_of_their_module(by_hand, named):
-            self._applied_by_hand(named[id_].tensor, self.event)
+            self.applied_by_hand(named[id_].tensor, self.event)
 
     def _with_most_of_their_module(self, ids: set[int], named: Mapping[int, Parameter]) -> set[int]:
-        """Parameters of modules most of which the user's code has changed: an update may leave a zero as it is."""
+        """Return all parameters of modules most of which were changed by hand: an update may leave a zero as it is."""
         if not ids:
             return set()
         modules: dict[tuple[str, ...], set[int]] = defaultdict(set)
@@ -343,8 +329,17 @@ class Weights:
         return {id_ for own in modules.values() if len(own & ids) > len(own) / 2 for id_ in own}
 
 
+def _changed(before: _Buffers, now: _Buffers) -> list[tuple[str, str]]:
+    return [
+        (path, name)
+        for path, buffers in now.items()
+        for name, each in buffers.items()
+        if name in before.get(path, ()) and differ(before[path][name], each)
+    ]
+
+
 def _twins(weights: Mapping[str, Tensor]) -> dict[str, set[str]]:
-    """Which of these tensors are equal to which others; those of one repeated number say nothing."""
+    """Return which of these tensors are equal to which others; those of one repeated number say nothing."""
     alike: dict[object, list[str]] = defaultdict(list)
     for key, each in weights.items():
         if each.layout is torch.strided and each.numel() >= LEAST_EVIDENCE and not _is_constant(each):
@@ -363,7 +358,7 @@ def _is_constant(tensor: Tensor) -> bool:
 
 
 def _memory(tensor: Tensor) -> tuple[int, torch.Size] | None:
-    """What tells a tensor's memory from others'; None if it has none of its own."""
+    """Return address and shape of a tensor's memory; None if it has none of its own."""
     try:
         return (tensor.data_ptr(), tensor.shape) if tensor.numel() else None
     except (RuntimeError, NotImplementedError):

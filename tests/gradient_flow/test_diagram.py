@@ -6,7 +6,8 @@ from conftest import make_agent, make_batch
 from torch import nn
 
 from ddpg.gradient_flow import GradientFlow
-from ddpg.gradient_flow.diagram import Fate, Link, fate, title
+from ddpg.gradient_flow.diagram import Link
+from ddpg.gradient_flow.drawing import Fate, fate, title
 
 
 def critic_pass(stop):
@@ -59,17 +60,3 @@ def test_data_that_no_parameter_stands_behind_is_left_out():
         target = torch.ones(3, 1).exp() + 1
         (model(torch.ones(3, 1)) - target).square().mean().backward()
     assert [title(each) for each in flow.backwards[0].diagram.operations] == ["mean", "square", "sub", "linear"]
-
-
-def test_mermaid_has_a_group_a_call_and_a_node_an_operation():
-    backward = critic_pass("no_grad")
-    agent = make_agent(gradient_stop="no_grad")
-    with GradientFlow(agent.modules(), trace=True) as flow:
-        agent.update(make_batch())
-    text = flow.mermaid("update_critic")
-    assert text.startswith("flowchart TD\n")
-    assert text.count("subgraph") == text.count("  end\n") == 3
-    assert text.count("[") - text.count("subgraph") == len(backward.diagram.operations)
-    assert text.count(" -. ✂ .-x ") == 1
-    assert text.count(" --> ") == sum(link is Link.GRADIENT for link in backward.diagram.links.values())
-    assert "class n" in text.splitlines()[-1]

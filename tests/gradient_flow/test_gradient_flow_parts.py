@@ -38,8 +38,8 @@ def test_what_is_not_registered_is_a_part_all_the_same():
         "tensor",
     ]
     assert {"", "known", "norm", "listed.0", "listed.1.deep"} == {path for path, _ in part.modules()}
-    assert list(part.statistics()) == ["norm"]
-    assert set(part.buffers()) == {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
+    assert list(part.buffers(nn.BatchNorm1d)) == ["norm"]
+    assert set(part.buffers()["norm"]) == {"running_mean", "running_var", "num_batches_tracked"}
 
 
 def test_a_shared_submodule_has_all_of_its_names():

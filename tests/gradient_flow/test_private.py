@@ -25,7 +25,6 @@ PARTS = [
     "_C._autograd._get_sequence_nr",
     "_C._autograd.SavedTensor.unpack_hook",
     "_C._functions.AccumulateGrad._input_metadata",
-    "_foreach_norm",
     "nn.modules.batchnorm._NormBase",
     f"autograd.{private.ENGINE}",
 ]
