@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
 
-from ddpg.gradient_flow.findings import KINDS
+from ddpg.gradient_flow.kinds import KINDS
 from ddpg.gradient_flow.notes import counted
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.records import Finding, size_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpg.gradient_flow import command, findings
+from ddpg.gradient_flow import command
 
 SCRIPTS = Path(__file__).parent / "scripts"
 FAULTY = str(SCRIPTS / "ddpg_target_not_detached.py")
@@ -47,6 +47,7 @@ def refused(capsys):
         (["nowhere.py"], "nowhere.py cannot be read: No such file or directory"),
         (["-m", "no_such_module"], "-m no_such_module: there is no such module that can be run here"),
         (["--html", "/nowhere/report.html", "train.py"], "there is no folder /nowhere; make it, or name another"),
+        (["--html", str(SCRIPTS), "train.py"], "it cannot be written, or is a folder; name another file"),
     ],
 )
 def test_a_mistake_gets_a_sentence(refused, arguments, sentence):
@@ -55,10 +56,6 @@ def test_a_mistake_gets_a_sentence(refused, arguments, sentence):
 
 def test_a_folder_is_no_script(refused, tmp_path):
     assert "is a folder: name the script in it" in refused(str(tmp_path))
-
-
-def test_the_kinds_are_those_that_there_are():
-    assert set(command._KINDS) == set(findings.KINDS)
 
 
 def test_a_faulty_script_is_reported_and_ended(tmp_path):
