@@ -1,4 +1,4 @@
-"""What the kinds of finding share: one case each, the merging of equal ones, and words for parameters and places."""
+"""Cases and how they are merged into findings, and what the kinds of finding ask of a record."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,21 +11,19 @@ from ddpg.gradient_flow.records import Finding, Loss, Stepping, listed
 
 @dataclass
 class Case:
-    """One thing that is wrong.
+    """One observation of something wrong; those of one kind at one line are merged into a finding.
 
-    The texts may have `{it}`, what of the modules is meant; `{losses}`, the lines that send the losses backward;
-    `{times}`, in how many of how many passes or steps; and `{share}`. Cases of one kind at one line are one finding.
+    Texts may contain `{it}`, the subjects; `{losses}`, the lines that send the losses backward; `{times}`, in how many
+    of how many passes or steps; and `{share}`.
 
     Attributes:
-        kind, severity, modules, place: as in a finding.
-        subjects: what of the modules is meant.
-        headline: what happened, in a line.
-        why: the cause, where it is known; sentences.
-        mend: what to do; sentences.
-        lead: what is the same for all that are merged; sentences.
-        times: of each loss, or optimizer's line, in how many of how many passes or steps.
-        at: what else of losses and optimizers' steps it shows in.
-        shares: of each loss, the share of its passes' work or memory.
+        kind, severity, modules, place, headline, mend: as in a `Finding`.
+        subjects: the modules or parts of them that are meant.
+        why: cause, where it is known.
+        lead: beginning of the cause, common to all that are merged.
+        times: for each loss or stepping, in how many of how many passes or steps.
+        shares: for each loss, the share of its passes' work.
+        at: further losses and steppings in which it shows.
     """
 
     kind: str
@@ -43,7 +41,7 @@ class Case:
 
 
 def merged(cases: Iterable[Case], order: Sequence[str]) -> list[Finding]:
-    """The findings: cases of one kind at one line are one."""
+    """Merge cases of one kind at one line into findings; modules in the given order."""
     groups: dict[object, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.kind, case.severity, case.place.file, case.place.line].append(case)
@@ -102,7 +100,7 @@ def _position(subject: str, order: Sequence[str]) -> int:
 
 
 def by_modules(record: Recorder, keys: Iterable[str]) -> dict[tuple[str, ...], set[str]]:
-    """Parameters by the modules that have them."""
+    """Group parameters by the modules that have them."""
     found: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for key in keys:
         if key in record.weights.owners:

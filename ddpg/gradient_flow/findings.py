@@ -1,4 +1,4 @@
-"""What is wrong with a training, decided from the record alone: all kinds, worst first."""
+"""Findings of all kinds, worst first, from the record alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from ddpg.gradient_flow.records import Finding
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user has said of the code.
+    """Intentions that the user has declared.
 
     Attributes:
         shared: modules that several losses, or optimizers, are meant to train.
         frozen: modules that are not to change.
-        least_cost: of a pass, below which a cost is left out.
+        least_cost: share of a pass below which a cost is left out.
     """
 
     shared: frozenset[str] = frozenset()
@@ -26,7 +26,7 @@ class Settings:
     least_cost: float = 0.01
 
     def for_parts(self, parts: Mapping[str, Part]) -> "Settings":
-        """The same, with what was said of a module said of its parts."""
+        """Return settings that apply to the parts of a module too."""
         shared, frozen = set(self.shared), set(self.frozen)
         for name, part in parts.items():  # the larger before the smaller
             for said in (shared, frozen):
@@ -35,7 +35,7 @@ class Settings:
 
 
 def findings(record: Recorder, settings: Settings) -> list[Finding]:
-    """Faults, hints, costs; of each the worst first."""
+    """Return faults, then hints, then costs."""
     cases = [
         *faults.leaks(record, settings.shared),
         *faults.moved_targets(record, settings.shared),
