@@ -99,19 +99,29 @@ def _position(subject: str, order: Sequence[str]) -> int:
     return next(names, len(order))
 
 
-def by_modules(record: Recorder, keys: Iterable[str]) -> dict[tuple[str, ...], set[str]]:
-    """Group parameters by the modules that have them."""
+def by_modules(record: Recorder, keys: Collection[str]) -> dict[tuple[str, ...], set[str]]:
+    """Group parameters by the modules that have them, in the order in which they are known."""
     found: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for key in keys:
-        if key in record.weights.owners:
+    for key in record.weights.owners:
+        if key in keys:
             found[record.weights.specific(key)].add(key)
     return found
 
 
+def keys_of(record: Recorder, modules: Collection[str]) -> set[str]:
+    """Return the parameters of modules."""
+    return {key for key, owners in record.weights.owners.items() if not {*owners}.isdisjoint(modules)}
+
+
+def moved(record: Recorder) -> set[str]:
+    """Return the parameters that a step has moved."""
+    return {key for stepping in record.steppings.values() for key, held in stepping.held.items() if held.moved}
+
+
 def subjects(record: Recorder, modules: Collection[str], keys: Collection[str]) -> tuple[str, ...]:
-    """What to call these parameters: their modules, or the largest parts of them that have no others."""
+    """Return names for these parameters: their modules, or the largest parts of them that have no others."""
     found: dict[str, None] = {}
-    whole = {key for key, owners in record.weights.owners.items() if not {*owners}.isdisjoint(modules)}
+    whole = keys_of(record, modules)
     if whole <= set(keys):
         return tuple(modules)
     for key in (key for key in record.weights.owners if key in keys):
@@ -126,7 +136,7 @@ def subjects(record: Recorder, modules: Collection[str], keys: Collection[str]) 
 
 
 def entrance(loss: Loss, modules: Iterable[str]) -> Place:
-    """Where the modules' output entered a loss; without tracing, where the loss was sent backward."""
+    """Return where the modules' output entered a loss; without tracing, where the loss was sent backward."""
     names = tuple(modules)
     for structure in loss.structures:
         for name in names:
@@ -162,12 +172,12 @@ def needed_at(record: Recorder, modules: tuple[str, ...], keys: Collection[str],
 
 
 def mask(leaves: Iterable[str | None], keys: Collection[str]) -> int:
-    """The bits of these parameters."""
+    """Return the bits of these parameters among a graph's leaves."""
     return sum(1 << bit for bit, key in enumerate(leaves) if key in keys)
 
 
 def copies(record: Recorder) -> set[str]:
-    """Keys of parameters that follow others: written outside optimizers as copies, or held by none and equal to one.
+    """Return the parameters that follow others: written outside optimizers as copies, or unheld and equal to a held.
 
     One that has not changed, or that is too small to tell, goes with the most of its module.
     """
@@ -184,7 +194,7 @@ def copies(record: Recorder) -> set[str]:
 
 
 def by_hand(record: Recorder) -> set[str]:
-    """Modules whose weights the user's code changes itself."""
+    """Return the modules whose weights the user's code changes itself."""
     return {
         name
         for key, writes in record.weights.writes.items()
@@ -194,7 +204,7 @@ def by_hand(record: Recorder) -> set[str]:
 
 
 def optimizers(record: Recorder) -> list[list[Stepping]]:
-    """The steps of each optimizer, one entry a line."""
+    """Return the steppings of each optimizer, one a line of code."""
     found: dict[int, list[Stepping]] = defaultdict(list)
     for each in record.steppings.values():
         found[each.number].append(each)

@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 from weakref import WeakKeyDictionary
@@ -113,7 +113,10 @@ class Conductor:
     def _write(self, flow: GradientFlow) -> None:
         """Write the files that were asked for; of later recordings into files of their own."""
         options, number = self._options, f"-{self._reports}" if self._reports > 1 else ""
-        for file, write in ((options.html, flow.html), (options.json, _json(flow))):
+        for file, write in (
+            (options.html, flow.html),
+            (options.json, lambda path: Path(path).write_text(json.dumps(flow.as_dict(), indent=2) + "\n", "utf-8")),
+        ):
             if file is not None:
                 stem, ending = os.path.splitext(file)
                 try:
@@ -202,24 +205,12 @@ class Conductor:
             interception.watch(self)
             self._open()
 
-    def before_step(self, optimizer: Optimizer) -> None:
-        """Do nothing."""
-
-    def about_to_clear(self, tensors: Iterable[Tensor]) -> None:
-        """Do nothing."""
-
-    def cleared(self, tensors: Iterable[Tensor]) -> None:
-        """Do nothing."""
-
-    def left_out(self, optimizer: Optimizer) -> None:
-        """Do nothing."""
-
-    def abandon(self) -> None:
-        """Do nothing."""
-
-
-def _json(flow: GradientFlow) -> Callable[[str], object]:
-    return lambda file: Path(file).write_text(json.dumps(flow.as_dict(), indent=2) + "\n", encoding="utf-8")
+    # What else an audit is told of is nothing to the conductor.
+    def before_step(self, optimizer: Optimizer) -> None: ...
+    def about_to_clear(self, tensors: Iterable[Tensor]) -> None: ...
+    def cleared(self, tensors: Iterable[Tensor]) -> None: ...
+    def left_out(self, optimizer: Optimizer) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class _Pass:

@@ -4,7 +4,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from ddpg.gradient_flow import private
-from ddpg.gradient_flow.cases import Case, by_hand, copies, entrance, feeds_trained, mask, needed_at, subjects
+from ddpg.gradient_flow.cases import (
+    Case,
+    by_hand,
+    by_modules,
+    copies,
+    entrance,
+    feeds_trained,
+    keys_of,
+    mask,
+    needed_at,
+    subjects,
+)
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Loss, Lost, Operation, Stepping, Structure, Use, size_of
@@ -16,9 +27,7 @@ def wastes(record: Recorder, least: float) -> Iterator[Case]:
     copied, forgotten = copies(record), _unheld_by_mistake(record)
     for loss in record.losses.values() if private.knows_work else ():
         unused = {key for key, use in loss.uses.items() if key in record.weights.owners and _unused(record, use)}
-        groups: dict[tuple[str, ...], set[str]] = defaultdict(set)
-        for key in unused:
-            groups[record.weights.specific(key)].add(key)
+        groups = by_modules(record, unused)
         shares = _shares(loss, unused, groups)
         for modules, keys in groups.items():
             passes = max(_unused(record, loss.uses[key]) for key in keys)
@@ -70,10 +79,7 @@ def _unused(record: Recorder, use: Use) -> int:
 def _unheld_by_mistake(record: Recorder) -> set[str]:
     """Return the parameters of which another finding says that an optimizer has to hold them."""
     found = [case for case in unheld(record) if case.severity == "fault"]
-    names = {name for case in found for name in case.modules}
-    return {
-        key for key, owners in record.weights.owners.items() if not names.isdisjoint(owners) and key not in record.held
-    }
+    return keys_of(record, {name for case in found for name in case.modules}) - record.held
 
 
 def _commonest(uses: Iterator[Use]) -> Lost | None:
@@ -137,8 +143,7 @@ def tracked_targets(record: Recorder, least: float) -> Iterator[Case]:
     """Find what no optimizer holds and yet lies in a loss's graph, or in a graph behind a detach."""
     trained = by_hand(record) | {name for key in record.held for name in record.weights.owners.get(key, ())}
     copied = copies(record)
-    loose = {key for key, owners in record.weights.owners.items() if trained.isdisjoint(owners)}
-    loose |= copied - record.held
+    loose = (record.weights.owners.keys() - keys_of(record, trained)) | (copied - record.held)
     for loss in record.losses.values() if trained else ():
         for structure in loss.structures:
             inside: dict[tuple[str, ...], None] = dict.fromkeys(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from ddpg.gradient_flow.cases import Case, by_modules, entrance, feeds_trained, optimizers, subjects
+from ddpg.gradient_flow.cases import Case, by_modules, entrance, feeds_trained, keys_of, moved, optimizers, subjects
 from ddpg.gradient_flow.diagram import Stop
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -37,7 +37,7 @@ class _Side:
         return sum(span.count for _, span in self.sources)
 
 
-def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
+def leaks(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
     """Find modules moved by two optimizers on different losses, or by one step on two that are to be kept apart."""
     found: dict[tuple[str, ...], list[tuple[str, _Side, _Side]]] = defaultdict(list)
     for key in _not_shared(record, shared):
@@ -78,7 +78,7 @@ def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
     yield from _together(record, shared)
 
 
-def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
+def _together(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
     """Find modules to which one step applies two losses that went backward before it, one of which is not their own.
 
     Either part of the first loss's gradient was cleared before the second went backward; or the one reaches nothing but
@@ -88,7 +88,7 @@ def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
     for stepping in record.steppings.values():
         for key, held in stepping.held.items():
             for one, other, parted in held.together if key in record.weights.owners else ():
-                if not {*shared}.isdisjoint(record.weights.owners[key]) or not held.moved:
+                if not shared.isdisjoint(record.weights.owners[key]) or not held.moved:
                     continue
                 for own, foreign in ((one, other), (other, one)):
                     through = {
@@ -131,9 +131,9 @@ def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
 
 
-def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
+def moved_targets(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
     """Find copies of trained weights (target networks) that a step moves together with what it trains."""
-    trained = {key for each in record.steppings.values() for key, held in each.held.items() if held.moved}
+    trained = moved(record)
     found: dict[tuple[tuple[str, ...], Stepping, Loss], set[str]] = defaultdict(set)
     for key in _not_shared(record, shared):
         writes = record.weights.writes.get(key)
@@ -171,7 +171,7 @@ def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
 
 
-def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
+def stale_gradients(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
     """Find steps that apply a gradient left over from before an earlier step."""
     for stepping in record.steppings.values():
         stale: dict[tuple[str, ...], dict[tuple[Loss, bool], set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -183,7 +183,7 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
             own = {loss for key in keys for loss in stepping.held[key].sources}
             # Another's gradient teaches it something else; its own once more is the smaller evil.
             order = sorted(sources, key=lambda each: (each[0] in own, each[1]))
-            if all(not again for _, again in order) and not {*shared}.isdisjoint(modules):
+            if all(not again for _, again in order) and not shared.isdisjoint(modules):
                 continue
             again = {loss for loss, repeated in order if repeated}
             parts = [
@@ -237,7 +237,7 @@ def dead_links(record: Recorder) -> Iterator[Case]:
         elif _never_ran(record, stepping):
             severity, why = "hint", f" {held} was not called meanwhile."
             mend = "If it is meant to rest, leave out the step; if not, look for what should call it."
-        elif (cut := stops_before(record, stepping.held.keys())) is not None:
+        elif (cut := _stop_before(record, stepping.held.keys())) is not None:
             why = f" The {cut.name} at {cut.place} cuts off what it computes."
             mend = "Take that stop away, if the module is to learn."
         yield Case(
@@ -253,7 +253,7 @@ def dead_links(record: Recorder) -> Iterator[Case]:
         )
 
 
-def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
+def drifts(record: Recorder, frozen: frozenset[str]) -> Iterator[Case]:
     """Find what moves though no gradient moves it, or though it is declared frozen."""
     yield from _declared(record, frozen)
     for stepping in record.steppings.values():
@@ -284,7 +284,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
         moves = any(held.gradients for held in stepping.held.values())
         alone = {key for key, held in stepping.held.items() if moves and held.drifted}
         for modules, keys in by_modules(record, alone).items():
-            if {*frozen}.isdisjoint(modules):
+            if frozen.isdisjoint(modules):
                 yield Case(
                     "drift",
                     "fault",
@@ -298,7 +298,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                 )
         for key, held in stepping.held.items():
             rows = held.rows.drifted if held.rows is not None and key in record.weights.owners else 0
-            if held.rows is not None and rows and {*frozen}.isdisjoint(record.weights.owners[key]):
+            if held.rows is not None and rows and frozen.isdisjoint(record.weights.owners[key]):
                 yield Case(
                     "drift",
                     "fault",
@@ -313,10 +313,10 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
     yield from _statistics(record, frozen)
 
 
-def _declared(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
+def _declared(record: Recorder, frozen: frozenset[str]) -> Iterator[Case]:
     """Find what is declared frozen and has changed."""
     for name in frozen:
-        own = {key for key, owners in record.weights.owners.items() if name in owners}
+        own = keys_of(record, (name,))
         for stepping in record.steppings.values():
             keys = {key for key in own if key in stepping.held and stepping.held[key].moved}
             if keys:
@@ -347,20 +347,15 @@ def _declared(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
             )
 
 
-def _statistics(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
+def _statistics(record: Recorder, frozen: frozenset[str]) -> Iterator[Case]:
     """Find normalisation layers that go on averaging in a part that is not trained."""
-    if not any(held.moved for each in record.steppings.values() for held in each.held.values()):
-        return
-    touched = {key for each in record.steppings.values() for key, held in each.held.items() if held.moved}
-    still = {
-        key for key in record.weights.owners if key not in record.weights.asked | touched | record.weights.writes.keys()
-    }
-    for name in record.names:
+    touched = moved(record)
+    still = record.weights.owners.keys() - record.weights.asked - touched - record.weights.writes.keys()
+    for name in record.names if touched else ():
         paths = record.weights.moving.get(name, ())
-        own = {key for key, owners in record.weights.owners.items() if name in owners}
         parts = dict.fromkeys(
             part
-            for part in subjects(record, (name,), own & still)
+            for part in subjects(record, (name,), keys_of(record, (name,)) & still)
             for path in paths
             if f"{name}.{path}.".startswith(f"{part}.") and f"{name}.{path}" != part
         )
@@ -378,13 +373,13 @@ def _statistics(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
             )
 
 
-def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
+def applied_twice(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
     """Find gradients that two optimizers apply, one after the other."""
     found: dict[tuple[tuple[str, ...], Stepping, Stepping, Loss], dict[str, int]] = defaultdict(dict)
     for stepping in record.steppings.values():
         for key, held in stepping.held.items():
             for (loss, by), count in held.twice.items() if key in record.weights.owners else ():
-                if {*shared}.isdisjoint(record.weights.owners[key]):
+                if shared.isdisjoint(record.weights.owners[key]):
                     found[record.weights.specific(key), stepping, by, loss][key] = count
     for (modules, stepping, by, loss), counts in found.items():
         yield Case(
@@ -402,7 +397,7 @@ def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
 
 
-def stops_before(record: Recorder, keys: Collection[str]) -> Stop | None:
+def _stop_before(record: Recorder, keys: Collection[str]) -> Stop | None:
     """Return the stop between a loss and what these parameters compute; needs tracing."""
     for loss in record.losses.values():
         for structure in loss.structures:
@@ -436,8 +431,8 @@ def _called_at(record: Recorder, name: str) -> Place:
     return record.ran[name].place if name in record.ran else next(each.place for each in record.steppings.values())
 
 
-def _not_shared(record: Recorder, shared: Collection[str]) -> list[str]:
-    return [key for key, owners in record.weights.owners.items() if {*shared}.isdisjoint(owners)]
+def _not_shared(record: Recorder, shared: frozenset[str]) -> list[str]:
+    return [key for key, owners in record.weights.owners.items() if shared.isdisjoint(owners)]
 
 
 def _sides(record: Recorder, key: str) -> list[_Side]:

@@ -33,7 +33,8 @@ def self_targets(record: Recorder) -> Iterator[Case]:
                 applied = any(
                     use.applied for key, use in loss.uses.items() if name in record.weights.owners.get(key, ())
                 )
-                if plain and target and shifted and applied and name in _specific_names(record, loss):
+                own = any(name in record.weights.specific(key) for key in loss.uses)
+                if plain and target and shifted and applied and own:
                     place, other = target[0].place, plain[0].place
                     stop = f"compute it under torch.no_grad() at {place}"
                     if place == other:  # one call gives both
@@ -61,10 +62,6 @@ class _Entry:
     place: Place
     scaled: bool
     shifted: bool
-
-
-def _specific_names(record: Recorder, loss: Loss) -> set[str]:
-    return {name for key in loss.uses for name in record.weights.specific(key)}
 
 
 def _operands(operation: Operation, diagram: Diagram) -> list[Operation]:

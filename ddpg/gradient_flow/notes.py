@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ddpg.gradient_flow import private
-from ddpg.gradient_flow.cases import subjects
+from ddpg.gradient_flow.cases import moved, subjects
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import listed
 
@@ -48,11 +48,10 @@ def notes(record: Recorder) -> Iterator[str]:
             " in the thread that opened the audit." if record.elsewhere else "."
         )
     reached = {key for loss in record.losses.values() for key in loss.uses}
-    moved = {key for each in record.steppings.values() for key, held in each.held.items() if held.moved}
     strange = [
         key
         for key, writes in record.weights.writes.items()
-        if None in writes.sources and key in record.weights.asked and key not in reached | moved
+        if None in writes.sources and key in record.weights.asked and key not in reached | moved(record)
     ]
     if strange:
         names = dict.fromkeys(name for key in strange for name in record.weights.specific(key))

@@ -56,8 +56,7 @@ class _Body:
         if summary.rows:
             yield "<h2>Which loss reaches which module, and which step moves it</h2>"
             yield f'<div class="scroll">{self._table()}</div>'
-        idle = [each.name for each in summary.modules if each.name not in summary.touched]
-        yield f"<p>No gradient reached and no step moved {escape(', '.join(idle))}.</p>" if idle else ""
+        yield f"<p>{escape(summary.idle)}</p>" if summary.idle else ""
         legend = "; ".join(f"<b>{sign}</b> {meaning}" for sign, meaning in summary.signs().items())
         yield f'<p class="dim">{legend}. Numbers are norms of the latest gradients and changes.</p>' if legend else ""
         if self._pictures:

@@ -22,7 +22,7 @@ def plain(summary: Summary, width: int | None = None) -> str:
     """Return the report without colours; as wide as the terminal, if there is one."""
     if width is None:
         width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout and sys.stdout.isatty() else WIDTH
-    return "\n".join("".join(text for text, _ in line).rstrip() for line in _lines(summary, _fitting(width)))
+    return "\n".join("".join(text for text, _ in line).rstrip() for line in _lines(summary, width))
 
 
 def show(summary: Summary, file: TextIO | None = None, width: int | None = None) -> None:
@@ -32,18 +32,15 @@ def show(summary: Summary, file: TextIO | None = None, width: int | None = None)
 
     console = Console(file=file)
     wide = width or (console.width if console.is_terminal else WIDTH)
-    for line in _lines(summary, _fitting(wide)):
+    for line in _lines(summary, wide):
         shown = Text.assemble(*line)
         shown.rstrip()
         console.print(shown, soft_wrap=True)
 
 
-def _fitting(width: int) -> int:
-    return min(max(width, _NARROWEST), _WIDEST)
-
-
 def _lines(summary: Summary, width: int) -> Iterator[Line]:
     """Yield what is wrong, worst first and costs in short; then what was seen."""
+    width = min(max(width, _NARROWEST), _WIDEST)
     verdicts = [summary.verdict(most) for most in (3, 2, 1, 0)]
     verdict = next((each for each in verdicts if len(each) <= width), verdicts[-1])
     yield [(verdict, _STYLES[summary.findings[0].severity] if summary.findings else "bold")]
@@ -146,9 +143,8 @@ def _table(summary: Summary, width: int) -> Iterator[Line]:
         for row in summary.rows:
             yield [(_shortened(_label(row, wide, len(_label(row, wide)) <= width), width), "")]
             yield from _under("", " · ".join(f"{name} {each.text()}" for name, each in row.cells.items()), width, "", 8)
-    idle = [each.name for each in summary.modules if each.name not in names]
-    if idle:
-        yield from _under("", f"No gradient reached and no step moved {listed(idle, len(idle))}.", width, "dim", 0)
+    if summary.idle:
+        yield from _under("", summary.idle, width, "dim", 0)
 
 
 def _label(row: Row, wide: int, long: bool = True) -> str:

@@ -3,6 +3,7 @@
 import linecache
 import os
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from ddpg.gradient_flow.notes import counted, notes
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Backward, Crossing, Finding, Loss, Step, Stepping
+from ddpg.gradient_flow.records import Backward, Crossing, Finding, Loss, Step, Stepping, listed
 
 _CALLS = ("leak", "unheld", "tracked_target")  # kinds whose line, with tracing, is the call of the module
 UNTRACED = "This is where the loss goes backward: with trace=True the audit names the line where the module enters it."
@@ -84,11 +85,6 @@ class Row:
     kind: str = ""
     made: Place | None = None
     holds: tuple[str, ...] = ()
-
-    @property
-    def is_loss(self) -> bool:
-        """Whether it is a loss."""
-        return isinstance(self.events[0], Loss)
 
 
 class Summary:
@@ -173,6 +169,12 @@ class Summary:
         """Names of the modules to which anything happened."""
         return [each.name for each in self.modules if any(each.name in row.cells for row in self.rows)]
 
+    @property
+    def idle(self) -> str:
+        """Sentence about the modules to which nothing happened; empty if there are none."""
+        names = [each.name for each in self.modules if each.name not in self.touched]
+        return f"No gradient reached and no step moved {listed(names, len(names))}." if names else ""
+
     def whereabouts(self) -> list[str]:
         """Return the modules with the places where the audit has found them."""
         found: dict[str, list[str]] = defaultdict(list)
@@ -226,9 +228,9 @@ class Summary:
             return {}
         near = range(place.line - around, place.line + around + 1)
         shown = {number: lines[number].rstrip().expandtabs(4) for number in sorted({*near, *others} & lines.keys())}
-        filled = [number for number, code in shown.items() if code]
-        margin = min(len(shown[number]) - len(shown[number].lstrip()) for number in filled or [place.line])
-        return {number: code[margin:] for number, code in shown.items() if filled and filled[0] <= number <= filled[-1]}
+        dedented = dict(zip(shown, textwrap.dedent("\n".join(shown.values())).split("\n"), strict=True))
+        filled = [number for number, code in dedented.items() if code]
+        return {number: code for number, code in dedented.items() if filled and filled[0] <= number <= filled[-1]}
 
     def marked(self, finding: Finding) -> list[int]:
         """Return the lines to look at: its own, and that of a stop that cuts something off."""

@@ -26,7 +26,9 @@ def typed(*arguments, cwd=None, stdin=""):
 
 
 @pytest.fixture
-def refused(capsys):
+def refused(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path[:])  # the command puts the script's folder first
+
     def refuse(*arguments):
         with pytest.raises(SystemExit) as end:
             command.main(arguments)
