@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Finding, Loss, Stepping, listed
+from ddpg.gradient_flow.records import Call, Crossing, Finding, Loss, Stepping, listed
 
 
 @dataclass
@@ -139,16 +139,12 @@ def entrance(loss: Loss, modules: Iterable[str]) -> Place:
     """Return where the modules' output entered a loss; without tracing, where the loss was sent backward."""
     names = tuple(modules)
     for structure in loss.structures:
-        for name in names:
-            for crossing in structure.crossings.get(name, ()):
-                return crossing.place
-        if structure.diagram is not None:
-            for operations in structure.diagram.cut_off().values():
-                for operation in operations:
-                    for name in names:
-                        call = operation.call_of(name)
-                        if call is not None:
-                            return call.place
+        crossings = (each for name in names for each in structure.crossings.get(name, ()))
+        cut_off = structure.diagram.cut_off().values() if structure.diagram is not None else ()
+        calls = (each.call_of(name) for behind in cut_off for each in behind for name in names)
+        found: list[Call | Crossing] = [*crossings, *filter(None, calls)]
+        if found:
+            return found[0].place
     return loss.place
 
 

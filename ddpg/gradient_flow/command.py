@@ -123,12 +123,11 @@ def main(arguments: Iterable[str] | None = None) -> NoReturn:
     try:
         exec(run(), module.__dict__)
     except BaseException as error:
-        code = error.code if isinstance(error, SystemExit) else None
         status = session.end(failed=not isinstance(error, SystemExit))
-        if session.stopped or (status and isinstance(code, int)):
+        if session.stopped:
             sys.exit(status)
         if isinstance(error, SystemExit):
-            sys.exit(code)
+            sys.exit(status if status and isinstance(error.code, int | None) else error.code)
         hook = sys.excepthook  # perhaps the script's own
         sys.excepthook = lambda kind, error, _: hook(kind, error, _cleaned(error).__traceback__)
         raise

@@ -103,12 +103,9 @@ class Conductor:
             flow.report(self._out)
             self._write(flow)
             random.setstate(state)
-        wrong = [
-            each
-            for each in flow.findings()
-            if (each.kind in self._options.fail_on if self._options.fail_on else each.severity == "fault")
-        ]
-        self._status = 2 if any(missing(flow._record)) else max(self._status, int(bool(wrong)))
+        kinds = self._options.fail_on
+        wrong = any(each.kind in kinds if kinds else each.severity == "fault" for each in flow.findings())
+        self._status = 2 if any(missing(flow._record)) else max(self._status, int(wrong))
 
     def _write(self, flow: GradientFlow) -> None:
         """Write the files that were asked for; of later recordings into files of their own."""

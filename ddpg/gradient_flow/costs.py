@@ -183,20 +183,19 @@ def tracked_targets(record: Recorder, least: float) -> Iterator[Case]:
 
 def _nearest(record: Recorder, structure: Structure, keys: Collection[str], loose: Collection[str]) -> Place | None:
     """Return the call nearest to the loss, among untrained modules that a detach cuts off with these parameters."""
-    cut_off = structure.diagram.cut_off() if structure.diagram is not None else {}
-    for behind in cut_off.values():
-        if any(not set(keys).isdisjoint(each.parameters) for each in behind):
-            names = {name for key in loose for name in record.weights.owners[key]}
-            for operation in behind:
-                for call in operation.calls:
-                    if call.name in names:
-                        return call.place
-    return None
+    names = {name for key in loose for name in record.weights.owners[key]}
+    calls = (call for behind in _detaches(structure, keys).values() for each in behind for call in each.calls)
+    return next((call.place for call in calls if call.name in names), None)
 
 
-def _detaches(structure: Structure, keys: Collection[str]) -> list[Operation]:
+def _detaches(structure: Structure, keys: Collection[str]) -> dict[Operation, list[Operation]]:
+    """Return the detaches that cut these parameters off, with the operations behind each."""
     cut_off = structure.diagram.cut_off() if structure.diagram is not None else {}
-    return [each for each, behind in cut_off.items() if any(not set(keys).isdisjoint(one.parameters) for one in behind)]
+    return {
+        each: behind
+        for each, behind in cut_off.items()
+        if any(not set(keys).isdisjoint(one.parameters) for one in behind)
+    }
 
 
 def _bytes_through(structure: Structure, keys: Collection[str]) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType, ModuleType
 from typing import Any
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -64,29 +64,22 @@ class Discovery:
         self.trouble = ""
         self.was_trained: Callable[[str], bool] = lambda name: False
         self._chosen = bool(paths)
-        self._known: dict[int, ref[nn.Module]] = {}  # no WeakSet: modules may compare in ways of their own
+        self._known: WeakValueDictionary[int, nn.Module] = (
+            WeakValueDictionary()
+        )  # no WeakSet: modules may define __eq__
         self._tensors = WeakTensorKeyDictionary()  # those that were looked for; the name of the part that has one
         self._searches = 0
         self._parts: dict[str, Part] = {}
 
     def knows(self, module: nn.Module) -> bool:
         """Whether a module has been looked for already."""
-        known = self._known.get(id(module))
-        return known is not None and known() is module
-
-    def _met(self, module: nn.Module) -> None:
-        id_ = id(module)
-        self._known[id_] = ref(module, lambda gone: self._forget(id_, gone))
-
-    def _forget(self, id_: int, gone: ref[nn.Module]) -> None:
-        if self._known.get(id_) is gone:
-            del self._known[id_]
+        return self._known.get(id(module)) is module
 
     def around(self, module: nn.Module) -> list[Part]:
         """Return what a called module adds: the largest module that it is a part of, with its parts."""
         if self.knows(module) or _under_construction():
             return []
-        self._met(module)
+        self._known[id(module)] = module
         roots = [part for part in self._parts.values() if not part.inside]
         if any(module is each for part in roots for _, each in part.modules()):
             return []  # it has replaced another
@@ -162,7 +155,7 @@ class Discovery:
         tensors = [tensor for _, tensor in own.parameters()]
         seen = sum(map(self._has, tensors))
         for _, module in own.modules():
-            self._met(module)
+            self._known[id(module)] = module
         if seen:  # what else it has, by the names of its parts
             children = _children(each) if seen < len(tensors) else ()
             return [part for path, child in children for part in self._add(child, f"{name}.{path}", top, found)]

@@ -30,7 +30,8 @@ class Settings:
         shared, frozen = set(self.shared), set(self.frozen)
         for name, part in parts.items():  # the larger before the smaller
             for said in (shared, frozen):
-                said |= {name} if part.around in said else set()
+                if part.around in said:
+                    said.add(name)
         return replace(self, shared=frozenset(shared), frozen=frozenset(frozen))
 
 

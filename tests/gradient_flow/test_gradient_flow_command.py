@@ -115,3 +115,14 @@ def test_what_training_raises_is_shown_without_the_audits_frames():
 def test_a_script_that_starts_itself_anew_is_audited_anew():
     run = typed("--steps", "5", SCRIPTS / "awkward" / "executes_itself_again.py", "--name", "x")
     assert "nothing found in 5 backward passes and 5 steps" in run.stderr
+
+
+def test_a_fault_is_the_status_of_a_script_that_exits_without_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, torch\nmodel = torch.nn.Linear(1, 1)\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "for _ in range(4):\n    model(torch.ones(2, 1)).sum().backward()\n    optimizer.step()\nsys.exit()\n"
+    )
+    run = typed("--go-on", script)
+    assert "stale_gradient" in run.stderr
+    assert run.returncode == 1
