@@ -1,4 +1,4 @@
-"""`python -m ddpg.gradient_flow`: the same as the command `gradient-flow`."""
+"""Run the command `gradient-flow` as `python -m ddpg.gradient_flow`."""
 
 from ddpg.gradient_flow.command import main
 

@@ -1,4 +1,4 @@
-"""What the kinds of finding share: one case each, the merging of equal ones, and words for parameters and places."""
+"""Cases and how they are merged into findings, and what the kinds of finding ask of a record."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -6,26 +6,24 @@ from dataclasses import dataclass, field
 
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Finding, Loss, Stepping, listed
+from ddpg.gradient_flow.records import Call, Crossing, Finding, Loss, Stepping, listed
 
 
 @dataclass
 class Case:
-    """One thing that is wrong.
+    """One observation of something wrong; those of one kind at one line are merged into a finding.
 
-    The texts may have `{it}`, what of the modules is meant; `{losses}`, the lines that send the losses backward;
-    `{times}`, in how many of how many passes or steps; and `{share}`. Cases of one kind at one line are one finding.
+    Texts may contain `{it}`, the subjects; `{losses}`, the lines that send the losses backward; `{times}`, in how many
+    of how many passes or steps; and `{share}`.
 
     Attributes:
-        kind, severity, modules, place: as in a finding.
-        subjects: what of the modules is meant.
-        headline: what happened, in a line.
-        why: the cause, where it is known; sentences.
-        mend: what to do; sentences.
-        lead: what is the same for all that are merged; sentences.
-        times: of each loss, or optimizer's line, in how many of how many passes or steps.
-        at: what else of losses and optimizers' steps it shows in.
-        shares: of each loss, the share of its passes' work or memory.
+        kind, severity, modules, place, headline, mend: as in a `Finding`.
+        subjects: the modules or parts of them that are meant.
+        why: cause, where it is known.
+        lead: beginning of the cause, common to all that are merged.
+        times: for each loss or stepping, in how many of how many passes or steps.
+        shares: for each loss, the share of its passes' work.
+        at: further losses and steppings in which it shows.
     """
 
     kind: str
@@ -43,7 +41,7 @@ class Case:
 
 
 def merged(cases: Iterable[Case], order: Sequence[str]) -> list[Finding]:
-    """The findings: cases of one kind at one line are one."""
+    """Merge cases of one kind at one line into findings; modules in the given order."""
     groups: dict[object, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.kind, case.severity, case.place.file, case.place.line].append(case)
@@ -101,19 +99,29 @@ def _position(subject: str, order: Sequence[str]) -> int:
     return next(names, len(order))
 
 
-def by_modules(record: Recorder, keys: Iterable[str]) -> dict[tuple[str, ...], set[str]]:
-    """Parameters by the modules that have them."""
+def by_modules(record: Recorder, keys: Collection[str]) -> dict[tuple[str, ...], set[str]]:
+    """Group parameters by the modules that have them, in the order in which they are known."""
     found: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for key in keys:
-        if key in record.weights.owners:
+    for key in record.weights.owners:
+        if key in keys:
             found[record.weights.specific(key)].add(key)
     return found
 
 
+def keys_of(record: Recorder, modules: Collection[str]) -> set[str]:
+    """Return the parameters of modules."""
+    return {key for key, owners in record.weights.owners.items() if not {*owners}.isdisjoint(modules)}
+
+
+def moved(record: Recorder) -> set[str]:
+    """Return the parameters that a step has moved."""
+    return {key for stepping in record.steppings.values() for key, held in stepping.held.items() if held.moved}
+
+
 def subjects(record: Recorder, modules: Collection[str], keys: Collection[str]) -> tuple[str, ...]:
-    """What to call these parameters: their modules, or the largest parts of them that have no others."""
+    """Return names for these parameters: their modules, or the largest parts of them that have no others."""
     found: dict[str, None] = {}
-    whole = {key for key, owners in record.weights.owners.items() if not {*owners}.isdisjoint(modules)}
+    whole = keys_of(record, modules)
     if whole <= set(keys):
         return tuple(modules)
     for key in (key for key in record.weights.owners if key in keys):
@@ -128,19 +136,15 @@ def subjects(record: Recorder, modules: Collection[str], keys: Collection[str]) 
 
 
 def entrance(loss: Loss, modules: Iterable[str]) -> Place:
-    """Where the modules' output entered a loss; without tracing, where the loss was sent backward."""
+    """Return where the modules' output entered a loss; without tracing, where the loss was sent backward."""
     names = tuple(modules)
     for structure in loss.structures:
-        for name in names:
-            for crossing in structure.crossings.get(name, ()):
-                return crossing.place
-        if structure.diagram is not None:
-            for operations in structure.diagram.cut_off().values():
-                for operation in operations:
-                    for name in names:
-                        call = operation.call_of(name)
-                        if call is not None:
-                            return call.place
+        crossings = (each for name in names for each in structure.crossings.get(name, ()))
+        cut_off = structure.diagram.cut_off().values() if structure.diagram is not None else ()
+        calls = (each.call_of(name) for behind in cut_off for each in behind for name in names)
+        found: list[Call | Crossing] = [*crossings, *filter(None, calls)]
+        if found:
+            return found[0].place
     return loss.place
 
 
@@ -164,12 +168,12 @@ def needed_at(record: Recorder, modules: tuple[str, ...], keys: Collection[str],
 
 
 def mask(leaves: Iterable[str | None], keys: Collection[str]) -> int:
-    """The bits of these parameters."""
+    """Return the bits of these parameters among a graph's leaves."""
     return sum(1 << bit for bit, key in enumerate(leaves) if key in keys)
 
 
 def copies(record: Recorder) -> set[str]:
-    """Keys of parameters that follow others: written outside optimizers as copies, or held by none and equal to one.
+    """Return the parameters that follow others: written outside optimizers as copies, or unheld and equal to a held.
 
     One that has not changed, or that is too small to tell, goes with the most of its module.
     """
@@ -186,7 +190,7 @@ def copies(record: Recorder) -> set[str]:
 
 
 def by_hand(record: Recorder) -> set[str]:
-    """Modules whose weights the user's code changes itself."""
+    """Return the modules whose weights the user's code changes itself."""
     return {
         name
         for key, writes in record.weights.writes.items()
@@ -196,7 +200,7 @@ def by_hand(record: Recorder) -> set[str]:
 
 
 def optimizers(record: Recorder) -> list[list[Stepping]]:
-    """The steps of each optimizer, one entry a line."""
+    """Return the steppings of each optimizer, one a line of code."""
     found: dict[int, list[Stepping]] = defaultdict(list)
     for each in record.steppings.values():
         found[each.number].append(each)

@@ -1,6 +1,6 @@
-"""The command `gradient-flow`: runs a script as `python` does, and audits its training.
+"""The command `gradient-flow`, which runs a script as `python` does and audits its training.
 
-Nothing here loads PyTorch: that is left to the script, which may set its environment before.
+Nothing here imports PyTorch: that is left to the script, which may set environment variables before.
 """
 
 import argparse
@@ -14,27 +14,25 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from ddpg.gradient_flow.kinds import KINDS
+
 if TYPE_CHECKING:
     from ddpg.gradient_flow.conductor import Conductor
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _WRAPPERS = ("_compile.py", "eval_frame.py", "external_utils.py")  # what PyTorch puts around what it must not compile
-_KINDS = (  # those of findings.py, which needs PyTorch
-    "leak", "stale_gradient", "dead_link", "drift", "applied_twice", "unreached", "unheld", "self_target", "cut_term",
-    "constant_gradient", "waste", "tracked_target",
-)  # fmt: skip
-
 _DESCRIPTION = """\
 Runs a script as python does, records where its gradients go, and says what is wrong. The script stays as it is, and
 so do its numbers. It ends when every optimizer has made its steps; the report goes to stderr."""
 
 _EPILOG = """\
-The status is 1 if there is a fault, otherwise the script's own.
+The status is 1 if there is a fault, 2 if what --shared, --frozen or --modules name is not there, otherwise the
+script's own.
 Example: gradient-flow --html report.html train.py --lr 1e-3"""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the command's argument parser."""
     number = _number(1)
     made = argparse.ArgumentParser(
         "gradient-flow",
@@ -50,16 +48,22 @@ def parser() -> argparse.ArgumentParser:
     add("--go-on", action="store_true", help="let the script run on to its own end")
     add("--every", type=number, metavar="N", help="record again every so many steps, with the script running on")
     add("--fail-on", type=_kinds, metavar="KIND,…", help="kinds of finding that make the status 1 (all faults)")
-    add("--shared", type=_names, default=(), metavar="NAME,…", help="modules that several losses are meant to train")
-    add("--frozen", type=_names, default=(), metavar="NAME,…", help="modules that are not to change")
-    add("--modules", type=_paths, metavar="NAME=PATH,…", help="look at these only, e.g. actor=agent.actor")
-    add("--no-trace", action="store_true", help="do not follow the forward pass: faster, and says less")
+    add_audit_options(made)
     add("--html", metavar="FILE", help="write the report as a page, with pictures of the graphs")
     add("--json", metavar="FILE", help="write it for machines")
     add("--github", action="store_true", help="also print it as annotations of GitHub Actions, to stdout")
     add("-m", dest="module", nargs=argparse.REMAINDER, metavar="module", help="a module to run, as python -m does")
     add("script", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return made
+
+
+def add_audit_options(made: argparse.ArgumentParser) -> None:
+    """Add the options that also the notebook magic has."""
+    add = made.add_argument
+    add("--shared", type=_names, default=(), metavar="NAME,…", help="modules that several losses are meant to train")
+    add("--frozen", type=_names, default=(), metavar="NAME,…", help="modules that are not to change")
+    add("--modules", type=_paths, metavar="NAME=PATH,…", help="look at these only, e.g. actor=agent.actor")
+    add("--no-trace", action="store_true", help="do not follow the forward pass: faster, and says less")
 
 
 def _number(least: int) -> Callable[[str], int]:
@@ -77,8 +81,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _kinds(text: str) -> tuple[str, ...]:
     for each in _names(text):
-        if each not in _KINDS:
-            raise argparse.ArgumentTypeError(f"{each} is no kind of finding; there are {', '.join(_KINDS)}.")
+        if each not in KINDS:
+            raise argparse.ArgumentTypeError(f"{each} is no kind of finding; there are {', '.join(KINDS)}.")
     return _names(text)
 
 
@@ -91,7 +95,7 @@ def _paths(text: str) -> dict[str, str]:
 
 
 def main(arguments: Iterable[str] | None = None) -> NoReturn:
-    """Run the command, and exit."""
+    """Run the command and exit."""
     made = parser()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = made.parse_args(arguments)
@@ -101,10 +105,13 @@ def main(arguments: Iterable[str] | None = None) -> NoReturn:
     for name in ("html", "json"):
         file = getattr(options, name)
         if file is not None:  # the script may change the directory
-            folder = os.path.dirname(os.path.abspath(file))
+            path = os.path.abspath(file)
+            folder = os.path.dirname(path)
             if not os.path.isdir(folder):
                 made.error(f"--{name} {file}: there is no folder {folder}; make it, or name another.")
-            setattr(options, name, os.path.abspath(file))
+            if os.path.isdir(path) or not os.access(path if os.path.exists(path) else folder, os.W_OK):
+                made.error(f"--{name} {file}: it cannot be written, or is a folder; name another file.")
+            setattr(options, name, path)
     run, module = _module(command, made) if options.module is not None else _script(command, made)
     # The script may close or replace sys.stderr.
     out = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
@@ -116,12 +123,11 @@ def main(arguments: Iterable[str] | None = None) -> NoReturn:
     try:
         exec(run(), module.__dict__)
     except BaseException as error:
-        code = error.code if isinstance(error, SystemExit) else None
         status = session.end(failed=not isinstance(error, SystemExit))
-        if session.stopped or (status and isinstance(code, int)):
+        if session.stopped:
             sys.exit(status)
         if isinstance(error, SystemExit):
-            sys.exit(code)
+            sys.exit(status if status and isinstance(error.code, int | None) else error.code)
         hook = sys.excepthook  # perhaps the script's own
         sys.excepthook = lambda kind, error, _: hook(kind, error, _cleaned(error).__traceback__)
         raise
@@ -167,16 +173,36 @@ def _module(command: list[str], made: argparse.ArgumentParser) -> tuple[Callable
     return lambda: loader.get_code(spec.name), module
 
 
-class _Session:
-    """The audit of one run of a script, from the moment it has PyTorch."""
+class _Session(MetaPathFinder):
+    """Audit of one run of a script, which begins when the script has imported PyTorch."""
 
     def __init__(self, options: argparse.Namespace, out: TextIO) -> None:
         self._options = options
         self._out = out
         self._conductor: Conductor | None = None
-        _once_loaded("torch", self._start)
+        if "torch" in sys.modules:
+            self._begin()
+        else:
+            sys.meta_path.insert(0, self)
 
-    def _start(self) -> None:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the usual spec of PyTorch, whose loader begins the audit when it is done."""
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        loader: Any = spec.loader if spec is not None else None
+        if loader is not None:
+            execute = loader.exec_module
+
+            def execute_and_begin(module: ModuleType) -> None:
+                execute(module)
+                self._begin()
+
+            loader.exec_module = execute_and_begin
+        return spec
+
+    def _begin(self) -> None:
         from ddpg.gradient_flow.conductor import Conductor
 
         self._conductor = Conductor(self._options, self._out)
@@ -184,15 +210,15 @@ class _Session:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was the audit that ended the script."""
+        """Whether the audit has ended the script."""
         return self._conductor is not None and self._conductor.stopped
 
     def say(self, text: str) -> None:
-        """A line to the user."""
+        """Print a line for the user."""
         print(f"gradient-flow: {text}", file=self._out)
 
     def end(self, failed: bool = False) -> int:
-        """The script has ended; the status that the audit gives."""
+        """Close the audit at the end of the script, and return its exit status."""
         if self._conductor is not None:
             return self._conductor.end(failed)
         if not failed:
@@ -201,7 +227,7 @@ class _Session:
 
 
 def _before_other_ends(session: _Session, options: list[str], script: str) -> None:
-    """Where a process ends past its last line the report comes before; a script that starts itself anew is audited."""
+    """Report also before `os._exit` and `os.exec…`; audit a script that starts itself anew."""
     system: Any = os
     process, exit_, execute, execute_in = os.getpid(), system._exit, system.execv, system.execve
 
@@ -226,40 +252,8 @@ def _before_other_ends(session: _Session, options: list[str], script: str) -> No
     system.execve = lambda path, arguments, environment: execute_in(path, again(arguments), environment)
 
 
-class _Loaded(MetaPathFinder):
-    """Sees a module being loaded."""
-
-    def __init__(self, name: str, then: Callable[[], None]) -> None:
-        self._name = name
-        self._then = then
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Of that module the usual spec, which then says when it is done."""
-        if name != self._name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        loader: Any = spec.loader if spec is not None else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def then(module: ModuleType) -> None:
-                execute(module)
-                self._then()
-
-            loader.exec_module = then
-        return spec
-
-
-def _once_loaded(name: str, then: Callable[[], None]) -> None:
-    if name in sys.modules:
-        then()
-    else:
-        sys.meta_path.insert(0, _Loaded(name, then))
-
-
 def _cleaned(error: BaseException, seen: tuple[BaseException, ...] = ()) -> BaseException:
-    """The error, and those that led to it, without the audit's frames."""
+    """Remove the audit's frames from the tracebacks of an error and of those that led to it."""
     kept: list[TracebackType] = []
     each = error.__traceback__
     while each is not None:

@@ -1,4 +1,4 @@
-"""When a script is audited: from which step on, for how long, and what follows."""
+"""Opens and closes audits while a script trains, and ends the script."""
 
 import argparse
 import json
@@ -7,8 +7,7 @@ import random
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 from weakref import WeakKeyDictionary
@@ -20,13 +19,19 @@ from torch.optim import Optimizer
 from ddpg.gradient_flow import interception
 from ddpg.gradient_flow.flow import GradientFlow
 from ddpg.gradient_flow.interception import held_by
+from ddpg.gradient_flow.notes import missing
 from ddpg.gradient_flow.places import call_stack, innermost
 
 _SWALLOWED = 5  # how often a script may catch its own end
 
 
 class Conductor:
-    """Opens and closes audits while a script trains. It is itself told of every event, as an audit is."""
+    """Opens and closes audits while a script trains; is itself told of every event, as an audit is.
+
+    Args:
+        options: of the command line, as `command.parser` reads them.
+        out: where the reports go.
+    """
 
     def __init__(self, options: argparse.Namespace, out: TextIO) -> None:
         self._options = options
@@ -43,15 +48,10 @@ class Conductor:
         self._lock = threading.Lock()
         self._idle: list[GradientFlow] = []  # of this thread, where another one turned out to train
         self._process = os.getpid()
-        self._shown = 0.0
-        self._started = time.monotonic()
-        self._rank = os.environ.get("RANK", "0")
-        self._quiet = self._rank not in ("", "0")
-
-    # The run of a script
+        self._quiet = os.environ.get("RANK", "0") not in ("", "0")
 
     def begin(self) -> None:
-        """PyTorch is there."""
+        """Begin to watch, once PyTorch has been imported."""
         interception.watch(self)
         world = os.environ.get("WORLD_SIZE", "1")
         if world != "1":
@@ -59,7 +59,7 @@ class Conductor:
         self.settled()
 
     def end(self, failed: bool) -> int:
-        """The script has ended; the status that the audit gives."""
+        """Close what is open at the end of the script, and return its exit status."""
         if self._over or os.getpid() != self._process:
             return self._status
         self._over = True
@@ -78,10 +78,8 @@ class Conductor:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was the audit that ended the script."""
+        """Whether the audit has ended the script."""
         return self._ends > 0
-
-    # Recordings
 
     def _open(self) -> None:
         options = self._options
@@ -100,23 +98,22 @@ class Conductor:
         flow._record.cut_short = ended
         flow.__exit__()
         self._reports += 1
-        self._clear()
         if not self._quiet:
             state = random.getstate()  # from which rich draws
             flow.report(self._out)
             self._write(flow)
             random.setstate(state)
-        wrong = [
-            each
-            for each in flow.findings()
-            if (each.kind in self._options.fail_on if self._options.fail_on else each.severity == "fault")
-        ]
-        self._status = 1 if wrong else self._status
+        kinds = self._options.fail_on
+        wrong = any(each.kind in kinds if kinds else each.severity == "fault" for each in flow.findings())
+        self._status = 2 if any(missing(flow._record)) else max(self._status, int(wrong))
 
     def _write(self, flow: GradientFlow) -> None:
-        """What else was asked for; of later recordings into files of their own."""
+        """Write the files that were asked for; of later recordings into files of their own."""
         options, number = self._options, f"-{self._reports}" if self._reports > 1 else ""
-        for file, write in ((options.html, flow.html), (options.json, _json(flow))):
+        for file, write in (
+            (options.html, flow.html),
+            (options.json, lambda path: Path(path).write_text(json.dumps(flow.as_dict(), indent=2) + "\n", "utf-8")),
+        ):
             if file is not None:
                 stem, ending = os.path.splitext(file)
                 try:
@@ -127,14 +124,13 @@ class Conductor:
             print(flow.github(), file=sys.stdout, flush=True)
 
     def settled(self) -> None:
-        """Nothing is under way: here a recording may begin or end."""
+        """Begin or end a recording, where no pass and no step is under way."""
         if self._ends:
             self._stop()
         if self._flow is None:
             if self._next is not None and self._steps >= self._next:
                 self._open()
             return
-        self._progress()
         late = self._passes >= self._options.limit * (1 if self._stepped else 2)  # not before what waits is applied
         if late or self._enough():
             self._close(ended=True)
@@ -146,7 +142,7 @@ class Conductor:
                 self._stop()
 
     def _enough(self) -> bool:
-        """Whether every optimizer has made its steps, but for mere wrappers: what those hold others have moved."""
+        """Whether every optimizer has made its steps; but for mere wrappers, whose parameters others have moved."""
         done = {each for each, taken in self._taken.items() if taken >= self._options.steps}
         moved = {id(tensor) for each in done for tensor in held_by(each)}
         return bool(done) and all(
@@ -155,7 +151,7 @@ class Conductor:
         )
 
     def _stop(self) -> NoReturn:
-        """End the script, also one that catches its own end."""
+        """End the script, also one that catches `SystemExit`."""
         self._ends += 1
         elsewhere = threading.current_thread() is not threading.main_thread()  # which may be waiting for this one
         heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -168,8 +164,6 @@ class Conductor:
             os.kill(self._process, signal.SIGINT)
         raise SystemExit(self._status)  # no class of its own: threads are silent about this one only
 
-    # What is said meanwhile
-
     def _say(self, text: str) -> None:
         if not self._quiet:
             print(f"gradient-flow: {text}", file=self._out)
@@ -177,33 +171,21 @@ class Conductor:
     def _counts(self) -> str:
         return " · ".join(f"{line} {taken}/{self._options.steps}" for line, taken in self._counted.items())
 
-    def _progress(self) -> None:
-        if self._out.isatty() and not self._quiet and time.monotonic() - self._shown > 0.2:
-            self._shown = time.monotonic()
-            width = os.get_terminal_size(self._out.fileno()).columns
-            print(f"\r\033[K{f'recording · {self._counts()}'[: width - 1]}", end="", file=self._out, flush=True)
-
-    def _clear(self) -> None:
-        if self._out.isatty() and not self._quiet:
-            print("\r\033[K", end="", file=self._out, flush=True)
-
-    # Events
-
     def made(self, optimizer: Optimizer) -> None:
-        """There is a new optimizer."""
+        """Count the steps of a new optimizer."""
         self._lines[optimizer] = f"{type(optimizer).__name__} {innermost(call_stack())}"
         self._taken[optimizer] = self._counted[self._lines[optimizer]] = 0
 
     def open_pass(
         self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge], accumulate: bool
     ) -> interception.OpenPass:
-        """A backward pass begins."""
+        """Count a backward pass."""
         self._passes += 1
         self._stepped = False
         return _Pass()
 
     def after_step(self, optimizer: Optimizer) -> None:
-        """An optimizer has stepped."""
+        """Count a step."""
         self._steps += 1
         self._stepped = True
         if optimizer not in self._lines:
@@ -212,7 +194,7 @@ class Conductor:
         self._counted[self._lines[optimizer]] = self._taken[optimizer]
 
     def ran_elsewhere(self, thread: str) -> None:
-        """Another thread trains: if nothing does here, look there; at the first of several."""
+        """Follow another thread that trains, the first of several, if nothing does here."""
         with self._lock:
             if self._flow is None or self._idle or self._flow.backwards or self._flow.steps:
                 return
@@ -220,28 +202,16 @@ class Conductor:
             interception.watch(self)
             self._open()
 
-    def before_step(self, optimizer: Optimizer) -> None:
-        """An optimizer is about to step."""
-
-    def about_to_clear(self, tensors: Iterable[Tensor]) -> None:
-        """Gradients are about to be cleared."""
-
-    def cleared(self, tensors: Iterable[Tensor]) -> None:
-        """They have been."""
-
-    def left_out(self, optimizer: Optimizer) -> None:
-        """A scaler has left out a step."""
-
-    def abandon(self) -> None:
-        """It is another process that goes on here."""
-
-
-def _json(flow: GradientFlow) -> Callable[[str], object]:
-    return lambda file: Path(file).write_text(json.dumps(flow.as_dict(), indent=2) + "\n", encoding="utf-8")
+    # What else an audit is told of is nothing to the conductor.
+    def before_step(self, optimizer: Optimizer) -> None: ...
+    def about_to_clear(self, tensors: Iterable[Tensor]) -> None: ...
+    def cleared(self, tensors: Iterable[Tensor]) -> None: ...
+    def left_out(self, optimizer: Optimizer) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class _Pass:
-    """A backward pass under way, of which nothing is recorded here."""
+    """Backward pass of which nothing is recorded."""
 
     def include(self, outputs: Sequence[Tensor | GradientEdge], inputs: Sequence[Tensor | GradientEdge]) -> None: ...
     def returned(self, gradients: Sequence[Tensor | None]) -> None: ...

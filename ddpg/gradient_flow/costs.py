@@ -1,10 +1,21 @@
-"""What a training pays for and does not use: gradients that no step applies, graphs through what is not trained."""
+"""Costs: gradients that no step applies, and graphs through what is not trained."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from ddpg.gradient_flow import private
-from ddpg.gradient_flow.cases import Case, by_hand, copies, entrance, feeds_trained, mask, needed_at, subjects
+from ddpg.gradient_flow.cases import (
+    Case,
+    by_hand,
+    by_modules,
+    copies,
+    entrance,
+    feeds_trained,
+    keys_of,
+    mask,
+    needed_at,
+    subjects,
+)
 from ddpg.gradient_flow.diagram import Operation
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -13,13 +24,11 @@ from ddpg.gradient_flow.unused import unheld
 
 
 def wastes(record: Recorder, least: float) -> Iterator[Case]:
-    """Gradients that no step applied."""
+    """Find gradients that no step applied, from this share of a pass's work on."""
     copied, forgotten = copies(record), _unheld_by_mistake(record)
     for loss in record.losses.values() if private.knows_work else ():
         unused = {key for key, use in loss.uses.items() if key in record.weights.owners and _unused(record, use)}
-        groups: dict[tuple[str, ...], set[str]] = defaultdict(set)
-        for key in unused:
-            groups[record.weights.specific(key)].add(key)
+        groups = by_modules(record, unused)
         shares = _shares(loss, unused, groups)
         for modules, keys in groups.items():
             passes = max(_unused(record, loss.uses[key]) for key in keys)
@@ -49,7 +58,7 @@ def wastes(record: Recorder, least: float) -> Iterator[Case]:
 
 
 def _mend(record: Recorder, loss: Loss, modules: tuple[str, ...], keys: set[str]) -> str:
-    """How not to compute these gradients, without harm to what the loss trains."""
+    """Say how not to compute these gradients, without harm to what the loss trains."""
     if not any(use.applied for use in loss.uses.values()):
         return "If it is not wanted, leave that pass out: nothing that it reaches is moved by it."
     if any(loss.uses[key].applied for key in keys):
@@ -64,21 +73,18 @@ def _mend(record: Recorder, loss: Loss, modules: tuple[str, ...], keys: set[str]
 
 
 def _unused(record: Recorder, use: Use) -> int:
-    """Passes whose gradient was not applied; where the code was ended, those that wait may yet have been."""
+    """Count passes whose gradient was not applied; not those still waiting when the script was ended."""
     return use.unused - (use.waiting if record.cut_short and use.applied else 0)
 
 
 def _unheld_by_mistake(record: Recorder) -> set[str]:
-    """Keys of the parameters of which a fault says that an optimizer has to hold them."""
+    """Return the parameters of which another finding says that an optimizer has to hold them."""
     found = [case for case in unheld(record) if case.severity == "fault"]
-    names = {name for case in found for name in case.modules}
-    return {
-        key for key, owners in record.weights.owners.items() if not names.isdisjoint(owners) and key not in record.held
-    }
+    return keys_of(record, {name for case in found for name in case.modules}) - record.held
 
 
 def _commonest(uses: Iterator[Use]) -> Lost | None:
-    """How most of these gradients went; None if they are still there."""
+    """Return how most of these gradients were lost; None if they are still there."""
     counts: dict[Lost | None, int] = defaultdict(int)
     for use in uses:
         counts[None] += use.waiting
@@ -89,7 +95,7 @@ def _commonest(uses: Iterator[Use]) -> Lost | None:
 
 
 def _why(record: Recorder, loss: Loss, lost: Lost | None, keys: set[str]) -> tuple[str, str]:
-    """How these gradients went; and what to do, where they are meant to be applied."""
+    """Return how these gradients were lost, and what to do if they are meant to be applied."""
     holder = next((each for each in record.steppings.values() if not keys.isdisjoint(each.held)), None)
     where = f" at {lost.site}" if lost is not None and lost.site is not None else ""
     if lost is None:
@@ -117,7 +123,7 @@ def _why(record: Recorder, loss: Loss, lost: Lost | None, keys: set[str]) -> tup
 def _shares(
     loss: Loss, unused: Collection[str], groups: Mapping[tuple[str, ...], Collection[str]]
 ) -> dict[tuple[str, ...], float]:
-    """For each group, the share of the passes' work that serves nothing else; the shares of one pass add up."""
+    """Return for each group the share of the passes' work that serves nothing else; shares of one pass add up."""
     shares: dict[tuple[str, ...], float] = dict.fromkeys(groups, 0.0)
     passes = dict.fromkeys(groups, 0)
     for structure in loss.structures:
@@ -135,11 +141,10 @@ def _shares(
 
 
 def tracked_targets(record: Recorder, least: float) -> Iterator[Case]:
-    """Copies in a loss's graph, and whatever lies recorded behind a detach, that no optimizer holds."""
+    """Find what no optimizer holds and yet lies in a loss's graph, or in a graph behind a detach."""
     trained = by_hand(record) | {name for key in record.held for name in record.weights.owners.get(key, ())}
     copied = copies(record)
-    loose = {key for key, owners in record.weights.owners.items() if trained.isdisjoint(owners)}
-    loose |= copied - record.held
+    loose = (record.weights.owners.keys() - keys_of(record, trained)) | (copied - record.held)
     for loss in record.losses.values() if trained else ():
         for structure in loss.structures:
             inside: dict[tuple[str, ...], None] = dict.fromkeys(
@@ -178,25 +183,24 @@ def tracked_targets(record: Recorder, least: float) -> Iterator[Case]:
 
 
 def _nearest(record: Recorder, structure: Structure, keys: Collection[str], loose: Collection[str]) -> Place | None:
-    """Of what a detach cuts off together with these parameters, the call nearest to the loss that nobody trains."""
-    cut_off = structure.diagram.cut_off() if structure.diagram is not None else {}
-    for behind in cut_off.values():
-        if any(not set(keys).isdisjoint(each.parameters) for each in behind):
-            names = {name for key in loose for name in record.weights.owners[key]}
-            for operation in behind:
-                for call in operation.calls:
-                    if call.name in names:
-                        return call.place
-    return None
+    """Return the call nearest to the loss, among untrained modules that a detach cuts off with these parameters."""
+    names = {name for key in loose for name in record.weights.owners[key]}
+    calls = (call for behind in _detaches(structure, keys).values() for each in behind for call in each.calls)
+    return next((call.place for call in calls if call.name in names), None)
 
 
-def _detaches(structure: Structure, keys: Collection[str]) -> list[Operation]:
+def _detaches(structure: Structure, keys: Collection[str]) -> dict[Operation, list[Operation]]:
+    """Return the detaches that cut these parameters off, with the operations behind each."""
     cut_off = structure.diagram.cut_off() if structure.diagram is not None else {}
-    return [each for each, behind in cut_off.items() if any(not set(keys).isdisjoint(one.parameters) for one in behind)]
+    return {
+        each: behind
+        for each, behind in cut_off.items()
+        if any(not set(keys).isdisjoint(one.parameters) for one in behind)
+    }
 
 
 def _bytes_through(structure: Structure, keys: Collection[str]) -> int:
-    """Bytes that the graph through these parameters holds: their operations', and those that feed these alone."""
+    """Count the bytes that the graph holds because of these parameters: their operations and what feeds these alone."""
     some, through = mask(structure.leaves, keys), structure.through(keys)
     in_graph = sum(each for reach, each in structure.bytes_by_reach.items() if not reach & ~through and reach & some)
     return in_graph + sum(each.bytes for each in _detaches(structure, keys))

@@ -1,4 +1,4 @@
-"""Which modules running code has, and what it calls them: found in the variables of the functions that are running."""
+"""Find the modules of running code and their names, in the variables of the functions that are running."""
 
 import gc
 import inspect
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType, ModuleType
 from typing import Any
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -35,7 +35,7 @@ _ONLY_HELD = " "
 
 @dataclass
 class _Found:
-    """A module, a tensor or an optimizer, by the shortest way to it."""
+    """Module, tensor or optimizer, with the shortest way to it."""
 
     each: Any
     path: tuple[str, ...]
@@ -46,16 +46,16 @@ class _Found:
 
     @property
     def name(self) -> tuple[str, ...]:
-        """The end of the path, as far as it says anything."""
+        """End of the path, without indices and wrappers."""
         start = next((at for at in range(len(self.path) - 1, 0, -1) if not _says_nothing(self.path[at])), 0)
         return self.path[start + (self.path[start] == "self" and start < len(self.path) - 1) :]
 
 
 class Discovery:
-    """Finds what code trains and calls.
+    """Finds the modules and tensors that code trains and calls.
 
     Args:
-        paths: if given, where the user's code has those to look at, by name; nothing else is looked at.
+        paths: for each name, the variable of the user's code that has the module; if given, no others are looked for.
     """
 
     def __init__(self, paths: Mapping[str, str] | None = None) -> None:
@@ -64,29 +64,22 @@ class Discovery:
         self.trouble = ""
         self.was_trained: Callable[[str], bool] = lambda name: False
         self._chosen = bool(paths)
-        self._known: dict[int, ref[nn.Module]] = {}  # no WeakSet: modules may compare in ways of their own
+        self._known: WeakValueDictionary[int, nn.Module] = (
+            WeakValueDictionary()
+        )  # no WeakSet: modules may define __eq__
         self._tensors = WeakTensorKeyDictionary()  # those that were looked for; the name of the part that has one
         self._searches = 0
         self._parts: dict[str, Part] = {}
 
     def knows(self, module: nn.Module) -> bool:
-        """Whether it has been looked for already."""
-        known = self._known.get(id(module))
-        return known is not None and known() is module
-
-    def _met(self, module: nn.Module) -> None:
-        id_ = id(module)
-        self._known[id_] = ref(module, lambda gone: self._forget(id_, gone))
-
-    def _forget(self, id_: int, gone: ref[nn.Module]) -> None:
-        if self._known.get(id_) is gone:
-            del self._known[id_]
+        """Whether a module has been looked for already."""
+        return self._known.get(id(module)) is module
 
     def around(self, module: nn.Module) -> list[Part]:
-        """What is new with a module that is called: the largest one that it is a part of, with its parts."""
+        """Return what a called module adds: the largest module that it is a part of, with its parts."""
         if self.knows(module) or _under_construction():
             return []
-        self._met(module)
+        self._known[id(module)] = module
         roots = [part for part in self._parts.values() if not part.inside]
         if any(module is each for part in roots for _, each in part.modules()):
             return []  # it has replaced another
@@ -95,9 +88,9 @@ class Discovery:
         return self._new([module], True)
 
     def of(self, tensors: Iterable[Tensor], reached: bool = False) -> list[Part]:
-        """What is new with tensors that an optimizer holds, or a gradient has `reached`: their modules, or themselves.
+        """Return what tensors add that an optimizer holds or a gradient has `reached`: their modules, or themselves.
 
-        What an optimizer holds and nothing else knows of may be left over from a module that is no more.
+        A tensor that only an optimizer holds may be left over from a module that is no more.
         """
         unknown = [
             each for each in tensors if each not in self._tensors or (reached and self._tensors[each] == _ONLY_HELD)
@@ -110,7 +103,7 @@ class Discovery:
         return self._new([each for each in unknown if id(each) not in later], reached)
 
     def word_for(self, optimizer: Optimizer) -> str:
-        """What the user's code calls an optimizer; empty if no variable leads to it."""
+        """Return the name of an optimizer in the user's code; empty if no variable leads to it."""
         found = _look()
         here = found.get(id(optimizer))
         return self._name(here, found) if here is not None and here.own else ""
@@ -140,7 +133,7 @@ class Discovery:
         return new + self._copies(new, found)
 
     def _copies(self, parts: Iterable[Part], found: Mapping[int, _Found]) -> list[Part]:
-        """What has parameters of the same shapes: target networks and averages, before anything is heard of them."""
+        """Add modules with parameters of the same shapes (target networks, averages) before they are called."""
         shapes = {_shapes(part.module) for part in parts if part.module is not None}
         alike = (
             each
@@ -150,7 +143,7 @@ class Discovery:
         return [part for each in list(alike) for part in self._add(each.each, self._name(each, found), each, found)]
 
     def _add(self, each: nn.Module | Tensor, name: str, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
-        """The module with its parts, or what of it is not looked at yet."""
+        """Add a module with its parts, or those of its parts that are not looked at yet."""
         if isinstance(each, Tensor):
             if self._has(each):
                 return []
@@ -162,7 +155,7 @@ class Discovery:
         tensors = [tensor for _, tensor in own.parameters()]
         seen = sum(map(self._has, tensors))
         for _, module in own.modules():
-            self._met(module)
+            self._known[id(module)] = module
         if seen:  # what else it has, by the names of its parts
             children = _children(each) if seen < len(tensors) else ()
             return [part for path, child in children for part in self._add(child, f"{name}.{path}", top, found)]
@@ -173,9 +166,9 @@ class Discovery:
         return [self._remember(own, top), *self._nested(own, top, found)]
 
     def _nested(self, root: Part, top: _Found, found: Mapping[int, _Found]) -> list[Part]:
-        """The parts of a module, the largest first, as far as is worth following them one by one.
+        """Add the parts of a module, the largest first, at most `_MOST_PARTS`.
 
-        One that had a name of its own before the module was made of it keeps that.
+        A part that had a name of its own before the module was made of it keeps that.
         """
         nested: list[Part] = []
         queue: deque[tuple[str, tuple[str, ...], nn.Module | Tensor]] = deque()
@@ -202,7 +195,7 @@ class Discovery:
         return nested
 
     def _has(self, tensor: Tensor) -> bool:
-        """Whether a part has it, one that still exists."""
+        """Whether a part that still exists has the tensor."""
         name = self._tensors.get(tensor)
         return name in self._parts and self._parts[name].get() is not None
 
@@ -212,7 +205,7 @@ class Discovery:
         return part
 
     def _name(self, top: _Found, found: Mapping[int, _Found]) -> str:
-        """The last word of its path; with more before it, if something else ends in the same."""
+        """Return the last word of a path, with more before it if another path ends in the same."""
         length = len(top.name)
         others = [each.path for each in found.values() if each.each is not top.each and each.own]
         while length < len(top.path) and any(path[-length:] == top.path[-length:] for path in others):
@@ -221,9 +214,9 @@ class Discovery:
         return _snake(type(top.each).__name__) if path == ("self",) else ".".join(path)
 
     def _free(self, name: str) -> str:
-        """The name, or one like it that nothing has which still exists, or was trained.
+        """Return the name, or one with a number if a part that still exists or was trained has it.
 
-        What is trained and made anew again and again, as for each task, has one name in the end.
+        A module that is made anew again and again, as for each task, keeps the last number.
         """
         number, free = 1, name
         while free in self._parts and (
@@ -241,9 +234,9 @@ def _says_nothing(word: str) -> bool:
 
 
 def _look() -> dict[int, _Found]:
-    """The modules and tensors that can be reached from the variables of running functions, by id.
+    """Return by id the modules and tensors that the variables of running functions lead to.
 
-    Of the user's own functions first, the outermost first; of each the variables as they were made.
+    The user's own functions come first, the outermost first; their variables in the order in which they were made.
     """
     frames = list(user_frames())
     frames.reverse()
@@ -302,7 +295,7 @@ def _of_own_code(kind: type) -> bool:
 
 
 def _items(each: Any) -> Iterator[tuple[str, Any]]:
-    """What an object has, without running any code of its own."""
+    """Yield the attributes or items of an object, without running any code of its own."""
     if issubclass(type(each), dict):
         if len(each) <= _MOST_ITEMS:
             yield from ((str(key), value) for key, value in list(dict.items(each)) if isinstance(key, (str, int)))
@@ -322,7 +315,7 @@ def _items(each: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _containing(each: nn.Module | Tensor, found: Mapping[int, _Found]) -> _Found | None:
-    """Of what was found the largest module that it is a part of; itself, if there is none."""
+    """Return the largest found module that has this as a part; itself, if none has."""
     around = [one for one in found.values() if isinstance(one.each, nn.Module) and _has(one.each, each)]
     contents = [{id(inner) for inner in one.each.modules()} for one in around if isinstance(one.each, nn.Module)]
     largest = (one for one, own in zip(around, contents, strict=True) if not any(own < other for other in contents))
@@ -330,7 +323,7 @@ def _containing(each: nn.Module | Tensor, found: Mapping[int, _Found]) -> _Found
 
 
 def _unwrapped(top: _Found, found: Mapping[int, _Found]) -> _Found:
-    """What a module was made around, with a name of its own and all of its parameters; itself, if there is none."""
+    """Return the module with the same parameters that this one wraps; itself, if there is none."""
     if isinstance(top.each, nn.Module):
         inner, own = {id(each) for each in top.each.modules()}, set(map(id, top.each.parameters()))
         for each in found.values():
@@ -356,7 +349,7 @@ def _has(module: nn.Module, wanted: nn.Module | Tensor) -> bool:
 
 
 def _unreachable(each: nn.Module | Tensor) -> nn.Module | Tensor:
-    """The largest module that something is a part of, where no variable leads to it; itself, if it is in none."""
+    """Return the largest module that has this as a part, where no variable leads to it; itself, if none has."""
     kinds = {nn.Module}.union(subclasses(nn.Module))
     everything: list[Any] = gc.get_objects()
     modules: list[Any] = [one for one in everything if type(one) in kinds and "_modules" in vars(one)]
@@ -372,7 +365,7 @@ def _is_child(each: nn.Module | Tensor, module: nn.Module) -> bool:
 
 
 def _at(root: "ref[nn.Module]", path: tuple[str, ...]) -> nn.Module | Tensor | None:
-    """What a module has at a path."""
+    """Return the submodule or parameter at a path."""
     each: Any = root()
     for name in path:
         each = each._modules.get(name, each._parameters.get(name)) if isinstance(each, nn.Module) else None
@@ -381,7 +374,7 @@ def _at(root: "ref[nn.Module]", path: tuple[str, ...]) -> nn.Module | Tensor | N
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | Tensor]]:
-    """A module's parts, and its own parameters."""
+    """Yield a module's children and own parameters, also those that it does not register."""
     yield from ((name, each) for name, each in module._modules.items() if each is not None)
     yield from ((name, each) for name, each in module._parameters.items() if each is not None)
     part = part_of("", module, keep=False)
@@ -389,7 +382,7 @@ def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | Tensor]]:
 
 
 def _under_construction() -> bool:
-    """Whether a module is being made: what it is going to be a part of, and be called, shows later."""
+    """Whether a module is being constructed, so that what it becomes a part of shows only later."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "__init__" and isinstance(local_variables(frame).get("self"), nn.Module):
@@ -399,7 +392,7 @@ def _under_construction() -> bool:
 
 
 def local_variables(frame: FrameType) -> dict[str, Any]:
-    """A running function's variables, of which nothing is kept alive."""
+    """Return the variables of a running function, and keep none of them alive."""
     if sys.version_info >= (3, 13):
         return dict(frame.f_locals)
     variables = frame.f_locals
@@ -411,7 +404,7 @@ def local_variables(frame: FrameType) -> dict[str, Any]:
 
 
 def subclasses(kind: type) -> Iterator[type]:
-    """All that are derived from a class."""
+    """Yield all subclasses of a class."""
     each: type
     for each in kind.__subclasses__():
         yield each

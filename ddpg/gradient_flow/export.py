@@ -1,4 +1,4 @@
-"""An audit for other programs: plain types that JSON can hold, and annotations that GitHub shows beside the code."""
+"""Audit for other programs: plain types for JSON, and annotations for GitHub."""
 
 import math
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from ddpg.gradient_flow.records import Finding
 from ddpg.gradient_flow.summary import Row, Summary, shows
 
 VERSION = 1
-"""Of the schema: a number that changes when a name in it does."""
+"""Version of the schema; changes when a name in it does."""
 _LEVELS = {"fault": "error", "hint": "warning", "cost": "notice"}
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
-    """All of it, as docs/audit.md lists it."""
+    """Return the summary in plain types; docs/audit.md lists them."""
     return {
         "version": VERSION,
         "verdict": summary.verdict(),
@@ -75,12 +75,12 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float | str | None:
-    """JSON has no word for what is no finite number: "nan", "inf" or "-inf"."""
+    """Return a number as JSON can hold it: "nan", "inf" or "-inf" if it is not finite."""
     return value if value is None or math.isfinite(value) else str(value)
 
 
 def github(findings: Iterable[Finding]) -> str:
-    """A workflow command a line, which GitHub shows beside the code; paths from the repository's root on."""
+    """Return one workflow command a line, with paths relative to the repository's root."""
     here = Path.cwd()
     root = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
     lines = []

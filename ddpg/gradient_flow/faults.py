@@ -1,11 +1,11 @@
-"""What is wrong with what steps did: leaks, stale gradients, dead links, drifts, gradients applied twice."""
+"""Faults of steps: leaks, stale gradients, dead links, drifts, gradients applied twice."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from itertools import combinations
 
-from ddpg.gradient_flow.cases import Case, by_modules, entrance, feeds_trained, optimizers, subjects
+from ddpg.gradient_flow.cases import Case, by_modules, entrance, feeds_trained, keys_of, moved, optimizers, subjects
 from ddpg.gradient_flow.diagram import Stop
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
@@ -14,35 +14,36 @@ from ddpg.gradient_flow.records import Loss, Span, Stepping, listed
 _PHASE = 3  # steps that make a phase of training
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Side:
-    """One optimizer's steps on a parameter."""
+    """Steps of one optimizer that moved a parameter by gradients of known origin.
 
-    steppings: list[Stepping] = field(default_factory=list)
-    losses: dict[Loss, Span] = field(default_factory=dict)
+    Attributes:
+        steppings: the lines where it steps.
+        sources: the losses by whose gradients, and in which of the steps.
+    """
+
+    steppings: list[Stepping]
+    sources: list[tuple[Loss, Span]]
 
     @property
-    def first(self) -> int:
-        """The index of the first step."""
-        return min(each.first for each in self.losses.values())
-
-    @property
-    def last(self) -> int:
-        """The index of the latest."""
-        return max(each.last for each in self.losses.values())
+    def losses(self) -> dict[Loss, None]:
+        """Losses by whose gradients it moved the parameter, in order."""
+        return dict.fromkeys(loss for loss, _ in self.sources)
 
     @property
     def count(self) -> int:
-        """How many."""
-        return sum(each.count for each in self.losses.values())
+        """Number of steps."""
+        return sum(span.count for _, span in self.sources)
 
 
-def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
-    """Modules moved by the steps of two optimizers on different losses, or by one on two that are to be kept apart."""
+def leaks(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
+    """Find modules moved by two optimizers on different losses, or by one step on two that are to be kept apart."""
     found: dict[tuple[str, ...], list[tuple[str, _Side, _Side]]] = defaultdict(list)
     for key in _not_shared(record, shared):
         for one, other in combinations(_sides(record, key), 2):
-            if one.losses.keys().isdisjoint(other.losses) and not _phases(one, other):
+            pretrained = _in_turn(one, other) and min(one.count, other.count) >= _PHASE
+            if one.losses.keys().isdisjoint(other.losses) and not pretrained:
                 found[record.weights.specific(key)].append((key, one, other))
     for modules, cases in found.items():
         keys = {key for key, _, _ in cases}
@@ -62,7 +63,8 @@ def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
         yield Case(
             "leak",
-            "hint" if all(_may_be_phases(*pair) for _, *pair in cases) else "fault",
+            # In a single update, where each optimizer steps once, one always comes after the other.
+            "hint" if all(_in_turn(a, b) and max(a.count, b.count) > 1 for _, a, b in cases) else "fault",
             modules,
             place,
             (it,),
@@ -76,17 +78,17 @@ def leaks(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
     yield from _together(record, shared)
 
 
-def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
-    """Modules to which one step applies two losses that went backward before it, one of which is not their own.
+def _together(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
+    """Find modules to which one step applies two losses that went backward before it, one of which is not their own.
 
-    Either part of what the first gave was cleared before the second went backward; or the one reaches nothing but what
-    this optimizer holds, and the other only passes through to what another optimizer trains.
+    Either part of the first loss's gradient was cleared before the second went backward; or the one reaches nothing but
+    what this optimizer holds, and the other only passes through to what another optimizer trains.
     """
     found: dict[tuple[tuple[str, ...], Loss, Loss, Stepping], set[str]] = defaultdict(set)
     for stepping in record.steppings.values():
         for key, held in stepping.held.items():
             for one, other, parted in held.together if key in record.weights.owners else ():
-                if not {*shared}.isdisjoint(record.weights.owners[key]) or not held.moved:
+                if not shared.isdisjoint(record.weights.owners[key]) or not held.moved:
                     continue
                 for own, foreign in ((one, other), (other, one)):
                     through = {
@@ -129,9 +131,9 @@ def _together(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
 
 
-def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
-    """Modules that follow trained weights by copies, and that a step moves together with what it trains."""
-    trained = {key for each in record.steppings.values() for key, held in each.held.items() if held.moved}
+def moved_targets(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
+    """Find copies of trained weights (target networks) that a step moves together with what it trains."""
+    trained = moved(record)
     found: dict[tuple[tuple[str, ...], Stepping, Loss], set[str]] = defaultdict(set)
     for key in _not_shared(record, shared):
         writes = record.weights.writes.get(key)
@@ -169,8 +171,8 @@ def moved_targets(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
 
 
-def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
-    """Steps that apply what a pass left before an earlier step."""
+def stale_gradients(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
+    """Find steps that apply a gradient left over from before an earlier step."""
     for stepping in record.steppings.values():
         stale: dict[tuple[str, ...], dict[tuple[Loss, bool], set[str]]] = defaultdict(lambda: defaultdict(set))
         for key, held in stepping.held.items():
@@ -181,7 +183,7 @@ def stale_gradients(record: Recorder, shared: Collection[str]) -> Iterator[Case]
             own = {loss for key in keys for loss in stepping.held[key].sources}
             # Another's gradient teaches it something else; its own once more is the smaller evil.
             order = sorted(sources, key=lambda each: (each[0] in own, each[1]))
-            if all(not again for _, again in order) and not {*shared}.isdisjoint(modules):
+            if all(not again for _, again in order) and not shared.isdisjoint(modules):
                 continue
             again = {loss for loss, repeated in order if repeated}
             parts = [
@@ -222,7 +224,7 @@ def _clearing(stepping: Stepping, modules: tuple[str, ...]) -> str:
 
 
 def dead_links(record: Recorder) -> Iterator[Case]:
-    """Optimizers whose steps have nothing to apply, and whose losses reach nothing that they hold."""
+    """Find optimizers whose steps never have a gradient to apply."""
     for steppings in optimizers(record):
         if any(each.dead < each.steps for each in steppings):
             continue
@@ -235,7 +237,7 @@ def dead_links(record: Recorder) -> Iterator[Case]:
         elif _never_ran(record, stepping):
             severity, why = "hint", f" {held} was not called meanwhile."
             mend = "If it is meant to rest, leave out the step; if not, look for what should call it."
-        elif (cut := stops_before(record, stepping.held.keys())) is not None:
+        elif (cut := _stop_before(record, stepping.held.keys())) is not None:
             why = f" The {cut.name} at {cut.place} cuts off what it computes."
             mend = "Take that stop away, if the module is to learn."
         yield Case(
@@ -251,8 +253,8 @@ def dead_links(record: Recorder) -> Iterator[Case]:
         )
 
 
-def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
-    """What moves though no gradient moves it, or though it is declared frozen."""
+def drifts(record: Recorder, frozen: frozenset[str]) -> Iterator[Case]:
+    """Find what moves though no gradient moves it, or though it is declared frozen."""
     yield from _declared(record, frozen)
     for stepping in record.steppings.values():
         causes = " and ".join(f"{setting} {value:g}" for setting, value in stepping.settings.items())
@@ -282,7 +284,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
         moves = any(held.gradients for held in stepping.held.values())
         alone = {key for key, held in stepping.held.items() if moves and held.drifted}
         for modules, keys in by_modules(record, alone).items():
-            if {*frozen}.isdisjoint(modules):
+            if frozen.isdisjoint(modules):
                 yield Case(
                     "drift",
                     "fault",
@@ -296,7 +298,7 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
                 )
         for key, held in stepping.held.items():
             rows = held.rows.drifted if held.rows is not None and key in record.weights.owners else 0
-            if held.rows is not None and rows and {*frozen}.isdisjoint(record.weights.owners[key]):
+            if held.rows is not None and rows and frozen.isdisjoint(record.weights.owners[key]):
                 yield Case(
                     "drift",
                     "fault",
@@ -311,10 +313,10 @@ def drifts(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
     yield from _statistics(record, frozen)
 
 
-def _declared(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
-    """Whatever is declared frozen and has changed."""
+def _declared(record: Recorder, frozen: frozenset[str]) -> Iterator[Case]:
+    """Find what is declared frozen and has changed."""
     for name in frozen:
-        own = {key for key, owners in record.weights.owners.items() if name in owners}
+        own = keys_of(record, (name,))
         for stepping in record.steppings.values():
             keys = {key for key in own if key in stepping.held and stepping.held[key].moved}
             if keys:
@@ -345,20 +347,15 @@ def _declared(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
             )
 
 
-def _statistics(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
-    """Normalisation layers that go on averaging in a part of which nothing is trained."""
-    if not any(held.moved for each in record.steppings.values() for held in each.held.values()):
-        return
-    touched = {key for each in record.steppings.values() for key, held in each.held.items() if held.moved}
-    still = {
-        key for key in record.weights.owners if key not in record.weights.asked | touched | record.weights.writes.keys()
-    }
-    for name in record.names:
+def _statistics(record: Recorder, frozen: frozenset[str]) -> Iterator[Case]:
+    """Find normalisation layers that go on averaging in a part that is not trained."""
+    touched = moved(record)
+    still = record.weights.owners.keys() - record.weights.asked - touched - record.weights.writes.keys()
+    for name in record.names if touched else ():
         paths = record.weights.moving.get(name, ())
-        own = {key for key, owners in record.weights.owners.items() if name in owners}
         parts = dict.fromkeys(
             part
-            for part in subjects(record, (name,), own & still)
+            for part in subjects(record, (name,), keys_of(record, (name,)) & still)
             for path in paths
             if f"{name}.{path}.".startswith(f"{part}.") and f"{name}.{path}" != part
         )
@@ -376,13 +373,13 @@ def _statistics(record: Recorder, frozen: Collection[str]) -> Iterator[Case]:
             )
 
 
-def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
-    """One gradient that two optimizers apply one after the other."""
+def applied_twice(record: Recorder, shared: frozenset[str]) -> Iterator[Case]:
+    """Find gradients that two optimizers apply, one after the other."""
     found: dict[tuple[tuple[str, ...], Stepping, Stepping, Loss], dict[str, int]] = defaultdict(dict)
     for stepping in record.steppings.values():
         for key, held in stepping.held.items():
             for (loss, by), count in held.twice.items() if key in record.weights.owners else ():
-                if {*shared}.isdisjoint(record.weights.owners[key]):
+                if shared.isdisjoint(record.weights.owners[key]):
                     found[record.weights.specific(key), stepping, by, loss][key] = count
     for (modules, stepping, by, loss), counts in found.items():
         yield Case(
@@ -400,8 +397,8 @@ def applied_twice(record: Recorder, shared: Collection[str]) -> Iterator[Case]:
         )
 
 
-def stops_before(record: Recorder, keys: Collection[str]) -> Stop | None:
-    """With tracing, the stop between a loss and what these parameters compute."""
+def _stop_before(record: Recorder, keys: Collection[str]) -> Stop | None:
+    """Return the stop between a loss and what these parameters compute; needs tracing."""
     for loss in record.losses.values():
         for structure in loss.structures:
             for stop in structure.diagram.stops() if structure.diagram is not None else ():
@@ -411,14 +408,14 @@ def stops_before(record: Recorder, keys: Collection[str]) -> Stop | None:
 
 
 def _stop(it: str, modules: tuple[str, ...], place: Place, other: Place) -> str:
-    """How to stop a gradient at a call; where one call serves both losses, only on the way to the one."""
+    """Say how to stop a gradient at a call; where one call serves both losses, only on the way to the one."""
     return (
         f"{modules[0]}(…).detach()" if place != other and it == modules[0] else "detach what of it goes into that loss"
     )
 
 
 def _never_ran(record: Recorder, stepping: Stepping) -> bool:
-    """Whether tracing shows that what an optimizer holds was not called at all, nor copied to what was."""
+    """Whether tracing shows that what an optimizer holds was neither called nor copied to what was."""
     modules = [name for name in stepping.holds if record.weights.parts[name].is_module]
     copied = {source for writes in record.weights.writes.values() for source in writes.sources}
     return (
@@ -430,60 +427,46 @@ def _never_ran(record: Recorder, stepping: Stepping) -> bool:
 
 
 def _called_at(record: Recorder, name: str) -> Place:
-    """The latest call of a module; without tracing, the first step."""
+    """Return where a module was last called; without tracing, the first step."""
     return record.ran[name].place if name in record.ran else next(each.place for each in record.steppings.values())
 
 
-def _not_shared(record: Recorder, shared: Collection[str]) -> list[str]:
-    return [key for key, owners in record.weights.owners.items() if {*shared}.isdisjoint(owners)]
+def _not_shared(record: Recorder, shared: frozenset[str]) -> list[str]:
+    return [key for key, owners in record.weights.owners.items() if shared.isdisjoint(owners)]
 
 
 def _sides(record: Recorder, key: str) -> list[_Side]:
-    """The steps that moved a parameter by a gradient of known origin, for each optimizer."""
-    found: dict[int, _Side] = defaultdict(_Side)
+    """Group the steps that moved a parameter by gradients of known origin by optimizer."""
+    found: dict[int, list[Stepping]] = defaultdict(list)
     for stepping in record.steppings.values():
-        held = stepping.held.get(key)
-        if held is not None and held.sources:
-            side = found[stepping.number]
-            side.steppings.append(stepping)
-            for loss, span in held.sources.items():
-                known = side.losses.get(loss)
-                both = [span] if known is None else [known, span]
-                side.losses[loss] = Span(
-                    min(each.first for each in both), max(each.last for each in both), sum(each.count for each in both)
-                )
-    return list(found.values())
+        if key in stepping.held and stepping.held[key].sources:
+            found[stepping.number].append(stepping)
+    return [_Side(own, [pair for each in own for pair in each.held[key].sources.items()]) for own in found.values()]
 
 
-def _phases(one: _Side, other: _Side) -> bool:
+def _in_turn(one: _Side, other: _Side) -> bool:
     """Whether one optimizer had finished for good when the other began: pretraining, then training."""
-    first, second = sorted((one, other), key=lambda side: side.first)
-    return first.last < second.first and min(one.count, other.count) >= _PHASE
-
-
-def _may_be_phases(one: _Side, other: _Side) -> bool:
-    """Whether it looks so, in too few steps to tell; in a single update, where each steps once, it cannot but do so."""
-    first, second = sorted((one, other), key=lambda side: side.first)
-    return first.last < second.first and max(one.count, other.count) > 1
+    (_, end), (start, _) = sorted(
+        (min(span.first for _, span in side.sources), max(span.last for _, span in side.sources))
+        for side in (one, other)
+    )
+    return end < start
 
 
 def _by_way(record: Recorder, side: _Side, key: str, keys: set[str]) -> tuple[float, ...]:
-    """How much less these parameters are the business of one optimizer's loss than of another's.
+    """Rank how much these parameters are a by-way of an optimizer's loss rather than what it is there to train.
 
     First, whether the gradient passes through them to something else that is trained; then, whether the optimizer
-    moves anything else; how many other trained modules lie before them; how little they are of what it moves, and of
-    the gradient that it applies.
+    moves anything else; how many other trained modules lie before them; how little they are of what it moves.
     """
     loss = next(iter(side.losses))
     structure = next((each for each in loss.structures if key in each.leaves), None)
     away = structure.away[structure.leaves.index(key)] if structure is not None else 0
-    held = [(each, state) for stepping in side.steppings for each, state in stepping.held.items()]
-    share = _share(((each, state.size * state.moved) for each, state in held), keys)
-    squares = _share(((each, state.squares) for each, state in held), keys)
-    return feeds_trained(record, loss, keys), share < 1, away, -share, -squares
+    held = [pair for stepping in side.steppings for pair in stepping.held.items()]
+    share = _share([(each, state.size * state.moved) for each, state in held], keys)
+    return feeds_trained(record, loss, keys), share < 1, away, -share
 
 
-def _share(amounts: Iterable[tuple[str, float]], keys: set[str]) -> float:
-    listed_ = list(amounts)
-    total = sum(amount for _, amount in listed_)
-    return sum(amount for key, amount in listed_ if key in keys) / total if total else 0.0
+def _share(amounts: list[tuple[str, float]], keys: set[str]) -> float:
+    total = sum(amount for _, amount in amounts)
+    return sum(amount for key, amount in amounts if key in keys) / total if total else 0.0

@@ -1,40 +1,24 @@
-"""What is wrong with a training, decided from the record alone: all kinds, worst first."""
+"""Findings of all kinds, worst first, from the record alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ddpg.gradient_flow import costs, faults, hints, unused
 from ddpg.gradient_flow.cases import merged
+from ddpg.gradient_flow.kinds import SEVERITIES
 from ddpg.gradient_flow.parts import Part
 from ddpg.gradient_flow.recorder import Recorder
 from ddpg.gradient_flow.records import Finding
 
-SEVERITIES = ("fault", "hint", "cost")
-KINDS = {
-    "leak": "a loss trains a module that another loss, or a copy of other weights, is there to set",
-    "stale_gradient": "a step applies a gradient that was left over from before an earlier step",
-    "dead_link": "an optimizer steps, and no gradient ever comes to what it holds",
-    "drift": "weights or running statistics move though no gradient moves them",
-    "applied_twice": "two optimizers apply one gradient, one after the other",
-    "unreached": "an optimizer holds what no loss reaches",
-    "unheld": "gradients come to what no optimizer holds",
-    "self_target": "a network is trained towards a target that it computes itself, in the same graph",
-    "cut_term": "a term of a loss trains nothing, because a stop stands before it",
-    "constant_gradient": "a gradient enters a later loss as a number that trains nothing",
-    "waste": "a gradient is computed, and no step applies it",
-    "tracked_target": "a graph is kept for what nobody trains",
-}
-"""In a sentence each; `ddpg.gradient_flow` says when they are found."""
-
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user has said of the code.
+    """Intentions that the user has declared.
 
     Attributes:
         shared: modules that several losses, or optimizers, are meant to train.
         frozen: modules that are not to change.
-        least_cost: of a pass, below which a cost is left out.
+        least_cost: share of a pass below which a cost is left out.
     """
 
     shared: frozenset[str] = frozenset()
@@ -42,16 +26,17 @@ class Settings:
     least_cost: float = 0.01
 
     def for_parts(self, parts: Mapping[str, Part]) -> "Settings":
-        """The same, with what was said of a module said of its parts."""
+        """Return settings that apply to the parts of a module too."""
         shared, frozen = set(self.shared), set(self.frozen)
         for name, part in parts.items():  # the larger before the smaller
             for said in (shared, frozen):
-                said |= {name} if part.around in said else set()
+                if part.around in said:
+                    said.add(name)
         return replace(self, shared=frozenset(shared), frozen=frozenset(frozen))
 
 
 def findings(record: Recorder, settings: Settings) -> list[Finding]:
-    """Faults, hints, costs; of each the worst first."""
+    """Return faults, then hints, then costs."""
     cases = [
         *faults.leaks(record, settings.shared),
         *faults.moved_targets(record, settings.shared),

@@ -13,7 +13,8 @@ from ddpg.gradient_flow import interception
 from ddpg.gradient_flow.discovery import Discovery
 from ddpg.gradient_flow.drawing import mermaid
 from ddpg.gradient_flow.export import as_dict, github
-from ddpg.gradient_flow.findings import KINDS, Settings, findings
+from ddpg.gradient_flow.findings import Settings, findings
+from ddpg.gradient_flow.kinds import KINDS
 from ddpg.gradient_flow.page import cell, page
 from ddpg.gradient_flow.parts import part_of
 from ddpg.gradient_flow.recorder import Recorder

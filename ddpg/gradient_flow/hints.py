@@ -1,4 +1,4 @@
-"""What may be meant, and often is not; it takes tracing to see. Each is a hint, for only meaning tells."""
+"""Hints: what may be meant and often is not. They need tracing."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _TERMS = _SUMS | {"sum", "mean", "stack", "cat", "neg", "mul", "rmul", "div", "t
 
 
 def self_targets(record: Recorder) -> Iterator[Case]:
-    """Regressions whose target is computed from the network that they train, in the same graph.
+    """Find regressions whose target is computed from the network that they train, in the same graph.
 
-    The module enters the squared difference by two ways, of which one alone goes through arithmetic with data:
+    The module enters the squared difference twice, and only one of the ways goes through arithmetic with data:
     r + γ V(s') beside V(s). A consistency of two calls has none.
     """
     for loss, diagram in _diagrams(record):
@@ -33,7 +33,8 @@ def self_targets(record: Recorder) -> Iterator[Case]:
                 applied = any(
                     use.applied for key, use in loss.uses.items() if name in record.weights.owners.get(key, ())
                 )
-                if plain and target and shifted and applied and name in _specific_names(record, loss):
+                own = any(name in record.weights.specific(key) for key in loss.uses)
+                if plain and target and shifted and applied and own:
                     place, other = target[0].place, plain[0].place
                     stop = f"compute it under torch.no_grad() at {place}"
                     if place == other:  # one call gives both
@@ -56,25 +57,21 @@ def self_targets(record: Recorder) -> Iterator[Case]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A way by which a module's output enters an expression: the call's line, and what happens to it on the way."""
+    """Way by which a module's output enters an expression: the call, and whether data scale or shift it on the way."""
 
     place: Place
     scaled: bool
     shifted: bool
 
 
-def _specific_names(record: Recorder, loss: Loss) -> set[str]:
-    return {name for key in loss.uses for name in record.weights.specific(key)}
-
-
 def _operands(operation: Operation, diagram: Diagram) -> list[Operation]:
-    """The sides of a regression in a loss's graph, or the one expression that is squared."""
+    """Return the two sides of a regression, or the one expression that is squared; else nothing."""
     name = operation.name.strip("_")
     return diagram.onwards.get(operation, []) if name in _REGRESSIONS | _POWERS else []
 
 
 def _entries(top: Operation, name: str, diagram: Diagram) -> list[_Entry]:
-    """How the module enters an expression, outside all of its own calls."""
+    """Return the ways by which the module enters an expression."""
     found: list[_Entry] = []
     seen: set[tuple[int, bool, bool]] = set()
     queue = [(top, False, False)]
@@ -90,7 +87,7 @@ def _entries(top: Operation, name: str, diagram: Diagram) -> list[_Entry]:
         word = operation.name.strip("_")
         alone = len(operation.inputs) + len(operation.parameters) < 2
         scaled, shifted = scaled or (word in _PRODUCTS and alone), shifted or _adds_data(operation)
-        if not _only_arithmetic(operation):
+        if operation.calls:  # another module computes with it
             continue
         queue += [(each, scaled, shifted) for each in diagram.onwards.get(operation, ())]
     return found
@@ -98,11 +95,6 @@ def _entries(top: Operation, name: str, diagram: Diagram) -> list[_Entry]:
 
 def _adds_data(operation: Operation) -> bool:
     return operation.name.strip("_") in _SUMS and (operation.data or operation.number)
-
-
-def _only_arithmetic(operation: Operation) -> bool:
-    """Whether an operation passes values on, rather than computing others by weights."""
-    return not operation.calls
 
 
 def _shifted_beside(operands: list[Operation], diagram: Diagram) -> bool:
@@ -113,14 +105,17 @@ def _shifted_beside(operands: list[Operation], diagram: Diagram) -> bool:
 
 
 def cut_terms(record: Recorder) -> Iterator[Case]:
-    """Terms of a loss that reach nothing that the steps move, cut off by a stop from what those do move."""
+    """Find terms of a loss that reach nothing that a step moves, because a stop cuts them off from it."""
     for loss, diagram in _diagrams(record):
         moved = {key for key, use in loss.uses.items() if use.applied}
-        for term, stop in _cut(loss, diagram):
-            keys = {key for each in stop.behind for key in each.parameters if each.name != GRADIENT} & moved
-            gradient = next((each for each in stop.behind if each.name == GRADIENT), None)
+        terms = _terms(diagram.roots)
+        for term in terms if len(terms) > 1 and moved else ():
+            stop = _cut(term, diagram, moved)
+            if stop is None or any(each.name == GRADIENT for each in stop.behind):
+                continue
+            keys = {key for each in stop.behind for key in each.parameters} & moved
             names = tuple(name for name in record.names if any(name in record.weights.specific(key) for key in keys))
-            if not names or gradient is not None:
+            if not names:
                 continue
             calls = [call for each in stop.behind for call in each.calls if call.name in names]
             place = calls[0].place if calls else stop.place
@@ -138,34 +133,27 @@ def cut_terms(record: Recorder) -> Iterator[Case]:
             )
 
 
-def _cut(loss: Loss, diagram: Diagram) -> Iterator[tuple[Operation, Stop]]:
-    """The terms of a loss that give no step anything, each with the stop nearest to it."""
-    terms = [term for root in diagram.roots for term in _terms(root)]
-    moved = {key for key, use in loss.uses.items() if use.applied}
-    stops = diagram.stops()
-    for term in terms if len(terms) > 1 and moved else ():
-        reached = {key for each in _onwards(term, diagram) for key in diagram.parameters.get(each, ())}
-        if reached.isdisjoint(moved):
-            behind = set(diagram.closure([term]))
-            for stop in stops:
-                if stop.here in behind or term in stop.behind:
-                    yield term, stop
-                    break
+def _cut(term: Operation, diagram: Diagram, moved: set[str]) -> Stop | None:
+    """Return the stop that cuts a term off, if the term reaches nothing that a step moves."""
+    if any(not moved.isdisjoint(diagram.parameters.get(each, ())) for each in _onwards(term, diagram)):
+        return None
+    behind = set(diagram.closure([term]))
+    return next((stop for stop in diagram.stops() if stop.here in behind or term in stop.behind), None)
 
 
-def _terms(operation: Operation) -> list[Operation]:
-    """The single numbers that a loss is the sum of."""
-    parts = [each for each in operation.inputs if each.scalar]
-    if operation.scalar and operation.name.strip("_") in _TERMS and parts and len(parts) == len(operation.inputs):
-        word = operation.name.strip("_")
-        if word in _PRODUCTS and len(parts) > 1:  # a product is one term
-            return [operation]
-        return [term for part in parts for term in _terms(part)]
-    return [operation]
+def _terms(operations: Iterable[Operation]) -> list[Operation]:
+    """Return the single numbers that a loss is the sum of."""
+    found: list[Operation] = []
+    for each in operations:
+        word = each.name.strip("_")
+        product = word in _PRODUCTS and len(each.inputs) > 1
+        sums = word in _TERMS and not product and bool(each.inputs) and all(part.scalar for part in each.inputs)
+        found += _terms(each.inputs) if sums and each.scalar else [each]
+    return found
 
 
 def _onwards(operation: Operation, diagram: Diagram) -> set[Operation]:
-    """The operations that the gradient goes on to."""
+    """Return the operations that the gradient of an operation goes on to."""
     found, queue = {operation}, [operation]
     while queue:
         new = [each for each in diagram.onwards.get(queue.pop(), ()) if each not in found]
@@ -175,7 +163,7 @@ def _onwards(operation: Operation, diagram: Diagram) -> set[Operation]:
 
 
 def constant_gradients(record: Recorder) -> Iterator[Case]:
-    """Gradients that were returned without a graph and enter a later loss as constants, without a detach."""
+    """Find gradients that were returned without a graph and enter a later loss without a detach."""
     for loss, diagram in _diagrams(record):
         for operation in _undetached(diagram):
             if operation.name != GRADIENT:
@@ -200,7 +188,7 @@ def constant_gradients(record: Recorder) -> Iterator[Case]:
 
 
 def _undetached(diagram: Diagram) -> Iterator[Operation]:
-    """The operations that a loss comes from without an explicit detach on the way."""
+    """Yield the operations that a loss comes from without a detach on the way."""
     found = dict.fromkeys(diagram.parameters)
     queue = list(found)
     while queue:
@@ -213,8 +201,8 @@ def _undetached(diagram: Diagram) -> Iterator[Operation]:
 
 
 def _of_a_term(record: Recorder, loss: Loss, diagram: Diagram, gradient: Operation) -> tuple[str, ...]:
-    """The modules that a term would train, if the gradient that it is made of had a graph."""
-    terms = [term for root in diagram.roots for term in _terms(root)]
+    """Return the modules that a term would train if the gradient that it is made of had a graph."""
+    terms = _terms(diagram.roots)
     for term in terms if len(terms) > 1 else ():
         if not diagram.gets_gradient(term) and gradient in diagram.closure([term]):
             keys = {key for each in diagram.closure([gradient]) for key in each.parameters}

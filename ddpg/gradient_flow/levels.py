@@ -1,4 +1,4 @@
-"""At which level found modules are shown: whole, or by their parts where those play parts of their own."""
+"""Level at which found modules are shown: whole, or by their parts where those fare differently."""
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ _MOST_OF_ONE = 12
 
 
 def levels(record: "Record") -> list[str]:
-    """Names for all parameters: each the largest part whose parameters fared alike.
+    """Return the names of the largest parts whose parameters fared alike.
 
-    That is: the same optimizers hold them, the same losses reach them, all or none are copies as well, and nothing
-    was declared of some. Of many parts of one module only those are named that differ from the most of it.
+    That is, the same optimizers hold them, the same losses reach them, all or none are copies, and `shared` or `frozen`
+    names none of their parts. Of many parts of one module only those that differ from most of it are named.
     """
     fates: dict[str, object] = _fates(record)
     parts = record.weights.parts
@@ -51,7 +51,7 @@ def levels(record: "Record") -> list[str]:
 
 
 def _fates(record: "Record") -> dict[str, object]:
-    """What became of each parameter, as far as it tells one part from another."""
+    """Return by key what became of each parameter: its optimizers, its losses, whether it is a copy that is held."""
     holders: dict[str, set[int]] = defaultdict(set)
     for stepping in record.steppings.values():
         for key in stepping.held:

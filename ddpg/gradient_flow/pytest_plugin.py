@@ -1,4 +1,4 @@
-"""The fixture `gradient_flow`, which every test has wherever this package is installed.
+"""The fixture `gradient_flow`, available to every test where this package is installed.
 
 def test_a_critic_update_spares_the_actor(gradient_flow):
     with gradient_flow(actor=actor, critic=critic) as flow:
@@ -20,7 +20,7 @@ class _Audit(Protocol):
 
 @pytest.fixture
 def gradient_flow() -> _Audit:
-    """`ddpg.GradientFlow` with tracing on, so that a failed assertion names the line where a stop would stand."""
+    """Return `ddpg.GradientFlow` with tracing on, so that a failed assertion names the line for a stop."""
     from ddpg.gradient_flow import GradientFlow  # here, so that PyTorch is loaded for those tests only that ask for it
 
     def audit(*modules: Any, **options: Any) -> GradientFlow:

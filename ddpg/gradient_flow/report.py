@@ -1,4 +1,4 @@
-"""An audit as text: on a terminal in colours, anywhere else as it is."""
+"""Report as text, coloured on a terminal."""
 
 import shutil
 import sys
@@ -15,35 +15,32 @@ _NARROWEST, _WIDEST = 60, 120
 _STYLES = {"fault": "bold red", "hint": "bold yellow", "cost": "bold cyan"}
 
 Line = Sequence[tuple[str, str]]
-"""Texts with their styles, in rich's words."""
+"""Pairs of text and style, as rich names it."""
 
 
 def plain(summary: Summary, width: int | None = None) -> str:
-    """The report without colours; as wide as the terminal, if there is one."""
+    """Return the report without colours; as wide as the terminal, if there is one."""
     if width is None:
         width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout and sys.stdout.isatty() else WIDTH
-    return "\n".join("".join(text for text, _ in line).rstrip() for line in _lines(summary, _fitting(width)))
+    return "\n".join("".join(text for text, _ in line).rstrip() for line in _lines(summary, width))
 
 
 def show(summary: Summary, file: TextIO | None = None, width: int | None = None) -> None:
-    """The report into a file; in colours if that is a terminal."""
+    """Print the report into a file, coloured if that is a terminal."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=file)
     wide = width or (console.width if console.is_terminal else WIDTH)
-    for line in _lines(summary, _fitting(wide)):
+    for line in _lines(summary, wide):
         shown = Text.assemble(*line)
         shown.rstrip()
         console.print(shown, soft_wrap=True)
 
 
-def _fitting(width: int) -> int:
-    return min(max(width, _NARROWEST), _WIDEST)
-
-
 def _lines(summary: Summary, width: int) -> Iterator[Line]:
-    """What is wrong first, the worst of it at length; then what was seen."""
+    """Yield what is wrong, worst first and costs in short; then what was seen."""
+    width = min(max(width, _NARROWEST), _WIDEST)
     verdicts = [summary.verdict(most) for most in (3, 2, 1, 0)]
     verdict = next((each for each in verdicts if len(each) <= width), verdicts[-1])
     yield [(verdict, _STYLES[summary.findings[0].severity] if summary.findings else "bold")]
@@ -104,7 +101,7 @@ def _snippet(summary: Summary, finding: Finding, width: int) -> Iterator[Line]:
 
 
 def _under(label: str, text: str, width: int, style: str, indent: int) -> Iterator[Line]:
-    """A paragraph beside its label."""
+    """Yield a paragraph beside its label."""
     for place, each in enumerate(_wrapped(text, width - indent)):
         yield [(f"{'' if place else label:<{indent}}", style or "bold"), (each, style)]
 
@@ -115,12 +112,12 @@ def _wrapped(text: str, room: int, most: int | None = None) -> list[str]:
 
 
 def _shortened(word: str, room: int) -> str:
-    """The end of what is too long: of a path that is its name."""
+    """Return the end of a word that is too long, which of a path is its name."""
     return word if len(word) <= room else f"…{word[1 - room :]}"
 
 
 def _table(summary: Summary, width: int) -> Iterator[Line]:
-    """A row for each loss and step, a column for each module; lists, if so many do not fit."""
+    """Yield a row for each loss and step, a column for each module; lists if the columns do not fit."""
     title = "What reaches and what moves each module, with the norm of the latest gradient or change:"
     for each in _wrapped(title, width):
         yield [(each, "bold")]
@@ -146,9 +143,8 @@ def _table(summary: Summary, width: int) -> Iterator[Line]:
         for row in summary.rows:
             yield [(_shortened(_label(row, wide, len(_label(row, wide)) <= width), width), "")]
             yield from _under("", " · ".join(f"{name} {each.text()}" for name, each in row.cells.items()), width, "", 8)
-    idle = [each.name for each in summary.modules if each.name not in names]
-    if idle:
-        yield from _under("", f"No gradient reached and no step moved {listed(idle, len(idle))}.", width, "dim", 0)
+    if summary.idle:
+        yield from _under("", summary.idle, width, "dim", 0)
 
 
 def _label(row: Row, wide: int, long: bool = True) -> str:

@@ -1,8 +1,9 @@
-"""What an audit has to tell, in the order of telling: what the report, the page and the exports are made from."""
+"""Summary of an audit, from which the report, the page and the exports are made."""
 
 import linecache
 import os
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from ddpg.gradient_flow.notes import counted, notes
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Backward, Crossing, Finding, Loss, Step, Stepping
+from ddpg.gradient_flow.records import Backward, Crossing, Finding, Loss, Step, Stepping, listed
 
 _CALLS = ("leak", "unheld", "tracked_target")  # kinds whose line, with tracing, is the call of the module
 UNTRACED = "This is where the loss goes backward: with trace=True the audit names the line where the module enters it."
@@ -27,13 +28,13 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What a loss, or an optimizer's steps, did to one module.
+    """Effect of a loss, or of an optimizer's steps, on one module.
 
     Attributes:
         sign: one of `SIGNS`.
-        norm: of the latest gradient, or of the latest change.
-        by: the numbers of the losses that moved it.
-        finding: the worst that is about this.
+        norm: L2 norm of the latest gradient, or of the latest change.
+        by: numbers of the losses that moved it.
+        finding: the worst one about this.
     """
 
     sign: str
@@ -43,11 +44,11 @@ class Cell:
 
     @property
     def alarm(self) -> str:
-        """A sign where a fault or a hint is about this."""
+        """Return "!" if a fault or a hint is about this."""
         return "!" if self.finding is not None and self.finding.severity != "cost" else ""
 
     def text(self, norms: bool = True) -> str:
-        """In a few signs, or with its norm."""
+        """Return the sign, with the norm or without."""
         sign = f"{self.sign}{self.alarm}"
         if not norms or self.norm is None:
             return sign
@@ -56,19 +57,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A loss, or an optimizer's steps at one line, with the latest numbers.
+    """Loss, or steps of an optimizer at one line, with the latest numbers.
 
     Attributes:
-        number: by which the losses, or the steps, are told apart.
+        number: counts losses and steps separately, from 1.
         title: "loss 1", or the optimizer's name or class.
-        place: the line.
-        times: how many passes or steps.
-        cells: by module, of those to which something happened.
-        events: of the record.
-        value, bytes: of a loss's latest pass, and of its graph.
-        enters: with tracing, where modules enter a loss.
-        drawn: with tracing, a pass whose graph can be drawn.
-        kind, made, holds: of an optimizer the class, where it was made if that was seen, and what it holds.
+        place: the user's line.
+        times: number of passes or steps.
+        cells: by module, where something happened.
+        events: the record's losses or steppings.
+        value, bytes: value of a loss in its latest pass, size of its graph.
+        enters: where modules enter a loss; needs tracing.
+        drawn: a pass whose graph can be drawn; needs tracing.
+        kind, made, holds: class of an optimizer, where it was made if that was seen, and the modules it holds.
     """
 
     number: int
@@ -85,20 +86,15 @@ class Row:
     made: Place | None = None
     holds: tuple[str, ...] = ()
 
-    @property
-    def is_loss(self) -> bool:
-        """Whether it is one."""
-        return isinstance(self.events[0], Loss)
-
 
 class Summary:
-    """Modules, losses, steps, findings and notes of a record, each once.
+    """Modules, losses, steps, findings and notes of a record.
 
     Attributes:
         traced: whether the forward pass was followed.
-        since: when the audit was made; files that are newer are not what ran.
-        modules, findings, losses, steps, notes: what there is.
-        sizes: of each module, the number of its parameters.
+        since: time at which the audit was made; files that are newer are not what ran.
+        modules, findings, losses, steps, notes: in the order of the report.
+        sizes: number of parameters by module.
     """
 
     def __init__(self, record: Recorder, findings: Sequence[Finding], since: float) -> None:
@@ -118,7 +114,7 @@ class Summary:
         self.notes = list(notes(record))
 
     def _finding(self, name: str, *events: Loss | Stepping) -> Finding | None:
-        """The worst that is about a module in one of these."""
+        """Return the worst finding about a module in one of these."""
         about = (each for each in self.findings if name in each.modules and not set(events).isdisjoint(each.at))
         return next(about, None)
 
@@ -165,16 +161,22 @@ class Summary:
 
     @property
     def rows(self) -> list[Row]:
-        """Losses, then steps."""
+        """Rows of losses, then of steps."""
         return [*self.losses, *self.steps]
 
     @property
     def touched(self) -> list[str]:
-        """The modules to which anything happened."""
+        """Names of the modules to which anything happened."""
         return [each.name for each in self.modules if any(each.name in row.cells for row in self.rows)]
 
+    @property
+    def idle(self) -> str:
+        """Sentence about the modules to which nothing happened; empty if there are none."""
+        names = [each.name for each in self.modules if each.name not in self.touched]
+        return f"No gradient reached and no step moved {listed(names, len(names))}." if names else ""
+
     def whereabouts(self) -> list[str]:
-        """The modules, and where the audit has found them."""
+        """Return the modules with the places where the audit has found them."""
         found: dict[str, list[str]] = defaultdict(list)
         for each in self.modules:
             found[each.where].append(each.name)
@@ -184,13 +186,13 @@ class Summary:
         ]
 
     def signs(self) -> dict[str, str]:
-        """Those that are used, with what they mean."""
+        """Return the signs that occur, with their meanings."""
         cells = [each for row in self.rows for each in row.cells.values()]
         used = {re.sub(r"by \d.*", "by 1", each.sign) for each in cells} | {each.alarm for each in cells}
         return {sign: meaning for sign, meaning in SIGNS.items() if sign in used}
 
     def verdict(self, most: int = 3) -> str:
-        """In a line; of several faults so many by name."""
+        """Return the verdict in a line, with at most so many findings by name."""
         parts = [counted(number, each) for each, number in Counter(each.severity for each in self.findings).items()]
         if parts:
             worst = self.findings[0].severity
@@ -205,7 +207,7 @@ class Summary:
         return f"{seen}, but not all was seen" if self.notes else seen
 
     def advice(self, finding: Finding) -> list[tuple[str, str]]:
-        """Its texts, each under a word: the cause, the mend, what may speak against it; once, how to get the line."""
+        """Return its texts by label: cause, mend, what may speak against it, and once how to get the line."""
         mend, but = finding.mend, ""
         if mend.count(". (") == 1 and mend.endswith(")"):
             mend, _, but = mend[:-1].partition(". (")
@@ -216,7 +218,7 @@ class Summary:
         return [(word, text) for word, text in texts.items() if text]
 
     def source(self, place: Place, *others: int, around: int = 2) -> dict[int, str]:
-        """The lines of code around one, and others of its file, by numbers; none if the file is not what ran."""
+        """Return by number the lines of code around a place, and others; none if the file has changed since."""
         if os.path.exists(place.file):
             if os.path.getmtime(place.file) > self.since:
                 return {}
@@ -226,12 +228,12 @@ class Summary:
             return {}
         near = range(place.line - around, place.line + around + 1)
         shown = {number: lines[number].rstrip().expandtabs(4) for number in sorted({*near, *others} & lines.keys())}
-        filled = [number for number, code in shown.items() if code]
-        margin = min(len(shown[number]) - len(shown[number].lstrip()) for number in filled or [place.line])
-        return {number: code[margin:] for number, code in shown.items() if filled and filled[0] <= number <= filled[-1]}
+        dedented = dict(zip(shown, textwrap.dedent("\n".join(shown.values())).split("\n"), strict=True))
+        filled = [number for number, code in dedented.items() if code]
+        return {number: code for number, code in dedented.items() if filled and filled[0] <= number <= filled[-1]}
 
     def marked(self, finding: Finding) -> list[int]:
-        """The lines to look at in its file: its own, and that of a stop that cuts something off."""
+        """Return the lines to look at: its own, and that of a stop that cuts something off."""
         stops = re.findall(r"(\S+):(\d+) cuts", finding.cause)
         own = [int(line) for file, line in stops if str(Place(finding.file, int(line), "")) == f"{file}:{line}"]
         return [finding.line, *own]
@@ -243,5 +245,5 @@ def shows(finding: Finding, row: Row) -> bool:
 
 
 def place_of(finding: Finding) -> Place:
-    """Where to look."""
+    """Return the place to look at."""
     return Place(finding.file, finding.line, "")

@@ -190,15 +190,17 @@ def test_a_thread_that_trains_alone_is_followed(conduct):
 
 def test_names_that_are_not_there_are_said_to_be_so(conduct):
     conductor = conduct("--steps", "2", "--shared", "encoder")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as end:
         Loop().run(9)
+    assert end.value.code == 2
     assert "encoder was said to be shared or frozen, and no module of that name was found" in said(conductor)
     assert "actor" in said(conductor)
     conductor.end(failed=False)
     chosen = conduct("--steps", "2", "--modules", "a=loop.actor,b=loop.nothing")
-    loop = Loop()
-    with pytest.raises(SystemExit):
+    loop = Loop(faulty=False)
+    with pytest.raises(SystemExit) as end:
         loop.run(9)
+    assert end.value.code == 2
     assert "b=loop.nothing: no variable of the running code has a module there" in said(chosen)
     assert "modules a (attribute of" in said(chosen)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpg.gradient_flow import command, findings
+from ddpg.gradient_flow import command
 
 SCRIPTS = Path(__file__).parent / "scripts"
 FAULTY = str(SCRIPTS / "ddpg_target_not_detached.py")
@@ -26,7 +26,9 @@ def typed(*arguments, cwd=None, stdin=""):
 
 
 @pytest.fixture
-def refused(capsys):
+def refused(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path[:])  # the command puts the script's folder first
+
     def refuse(*arguments):
         with pytest.raises(SystemExit) as end:
             command.main(arguments)
@@ -47,6 +49,7 @@ def refused(capsys):
         (["nowhere.py"], "nowhere.py cannot be read: No such file or directory"),
         (["-m", "no_such_module"], "-m no_such_module: there is no such module that can be run here"),
         (["--html", "/nowhere/report.html", "train.py"], "there is no folder /nowhere; make it, or name another"),
+        (["--html", str(SCRIPTS), "train.py"], "it cannot be written, or is a folder; name another file"),
     ],
 )
 def test_a_mistake_gets_a_sentence(refused, arguments, sentence):
@@ -55,10 +58,6 @@ def test_a_mistake_gets_a_sentence(refused, arguments, sentence):
 
 def test_a_folder_is_no_script(refused, tmp_path):
     assert "is a folder: name the script in it" in refused(str(tmp_path))
-
-
-def test_the_kinds_are_those_that_there_are():
-    assert set(command._KINDS) == set(findings.KINDS)
 
 
 def test_a_faulty_script_is_reported_and_ended(tmp_path):
@@ -116,3 +115,14 @@ def test_what_training_raises_is_shown_without_the_audits_frames():
 def test_a_script_that_starts_itself_anew_is_audited_anew():
     run = typed("--steps", "5", SCRIPTS / "awkward" / "executes_itself_again.py", "--name", "x")
     assert "nothing found in 5 backward passes and 5 steps" in run.stderr
+
+
+def test_a_fault_is_the_status_of_a_script_that_exits_without_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, torch\nmodel = torch.nn.Linear(1, 1)\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "for _ in range(4):\n    model(torch.ones(2, 1)).sum().backward()\n    optimizer.step()\nsys.exit()\n"
+    )
+    run = typed("--go-on", script)
+    assert "stale_gradient" in run.stderr
+    assert run.returncode == 1

@@ -33,6 +33,17 @@ def test_a_cell_is_run_and_its_audit_shown(shell):
     assert "actor" in shell.user_ns
 
 
+def test_a_cell_that_fails_fails_under_the_audit(shell):
+    with pytest.raises(ZeroDivisionError):
+        shell.run_cell_magic("gradient_flow", "", "1 / 0")
+
+
+def test_options_of_the_command_alone_are_refused(shell, capsys):
+    with pytest.raises(SystemExit):
+        shell.run_cell_magic("gradient_flow", "--html report.html", CELL)
+    assert "unrecognized arguments: --html report.html" in capsys.readouterr().err
+
+
 def test_what_is_meant_can_be_said(shell):
     flow = shell.run_cell_magic("gradient_flow", "--shared actor", CELL)
     assert not [each for each in flow.findings() if each.severity == "fault"]
