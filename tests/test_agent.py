@@ -395,7 +395,7 @@ def test_a_stop_of_the_users_own_has_to_be_given_again(tmp_path):
 
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
     make_agent().save(tmp_path / "agent.safetensors")
-    with pytest.raises(InputError, match=r"size mismatch for hidden\.0\.bias: .*\[16\] from checkpoint.*\[4\]"):
+    with pytest.raises(InputError, match=r"size mismatch for hidden\.0\.bias: .*\[16\]\) from checkpoint.*\[4\]"):
         DDPG.load(tmp_path / "agent.safetensors", hidden_sizes=(4,))
 
 
