@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ddpg.gradient_flow.diagram import Call
 from ddpg.gradient_flow.places import Place
 from ddpg.gradient_flow.recorder import Recorder
-from ddpg.gradient_flow.records import Call, Crossing, Finding, Loss, Stepping, listed
+from ddpg.gradient_flow.records import Crossing, Finding, Loss, Stepping, listed
 
 
 @dataclass
