@@ -14,7 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor
@@ -46,15 +45,6 @@ def suitable_threads(hidden_sizes: Sequence[int], batch_size: int, seeds: int = 
     """
     products = batch_size * max(map(math.prod, pairwise([*hidden_sizes, 1])))  # of one layer
     return _AVAILABLE_THREADS if products > 2**22 or seeds > 1 else 1
-
-
-def choose_threads(settings: Settings) -> int:
-    """Return as many of the suitable threads as nothing else needs: one that waits for a core holds all others up."""
-    suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
-    if suitable == 1:
-        return 1
-    free = (psutil.cpu_count() or 1) * (1 - psutil.cpu_percent(interval=0.3) / 100)
-    return max(1, min(suitable, round(free)))
 
 
 def folders(folder: Path, settings: Settings) -> dict[int, Path]:
@@ -97,7 +87,8 @@ class Training:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        torch.set_num_threads(settings.threads or choose_threads(settings))
+        suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
+        torch.set_num_threads(settings.threads or suitable)
         env = settings.env
         self.evaluation_environment = make_environment(env.id, env.kwargs)
         self._try_to_repeat()
@@ -143,7 +134,6 @@ class Training:
             FaultyEnvironmentError: if an environment does not do what it must, likewise.
         """
         self._started = time.perf_counter() - self._seconds
-        self._say_threads()
         with stop_requests() as self._request, ExitStack() as stack:
             for run in self.runs:
                 stack.enter_context(run.open(shown=run is self.runs[0]))
@@ -167,17 +157,6 @@ class Training:
         """Raise `Stopped` if a signal has come."""
         if self._request.number is not None:
             raise Stopped(self._request.number)
-
-    def _say_threads(self) -> None:
-        """Print the number of threads if other work has lowered it."""
-        settings, threads = self.settings, torch.get_num_threads()
-        idle = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
-        if settings.threads is None and threads != idle:
-            tqdm.write(
-                f"threads={threads}: other work kept cores busy when the run began; an idle machine would take {idle}, "
-                f"and threads={idle} does so in any case.",
-                file=sys.stderr,
-            )
 
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""

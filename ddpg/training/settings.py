@@ -75,7 +75,7 @@ class Settings(Options):
     device: str = Field("cpu", description="cpu, cuda, cuda:1, …")
     compile: bool = Field(False, description="the update as one compiled graph; half a minute at first, then cached")
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="threads of PyTorch; null: as many as networks and batch repay and other work leaves"
+        None, description="threads of PyTorch; null: as many as the sizes of networks and batch repay"
     )
     batch_size: Count = Field(128, description="transitions of one update")
     buffer_size: Count = Field(1000000, description="transitions that the replay buffer keeps")
