@@ -1,4 +1,4 @@
-"""DDPG in PyTorch, about the flow of gradients between actor and critic."""
+"""DDPG in PyTorch, with a focus on the flow of gradients between actor and critic."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -32,7 +32,7 @@ class DDPG(ActorCritic):
         exploration: noise of `act(…, explore=True)`: a name, or an instance, of which the agent takes a copy.
         optimizer: a class of torch.optim, its name, or a partial of it; its fused kernel is used where it has one.
         device: of networks and updates.
-        **options: as follows.
+        **options: as follows, from `ddpg.base.options`.
 
     Raises:
         InputError: for spaces that DDPG does not take, and values out of their range.
@@ -71,7 +71,7 @@ class DDPG(ActorCritic):
     ) -> np.ndarray:
         """Return the action for one observation, or for several with a leading axis, in the environment's units.
 
-        `explore` adds noise, row i that of environment i; `policy` acts in place of the agent's own.
+        `explore` adds noise, row i for environment i; `policy` acts in place of the agent's own.
         """
         actions = (policy or self.policy)(as_rows(self.observation_space, observation, "observation"))
         if explore:
@@ -116,7 +116,7 @@ class DDPG(ActorCritic):
         return batch.rewards + self.discount * (1 - batch.terminations) * values
 
     def update_actor(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one gradient step on the actor loss `−mean Q(s, μ(s))` (equation 6); returns and raises likewise."""
+        """Take one gradient step on the actor loss `−mean Q(s, μ(s))` (equation 6). Returns and raises as `update_critic`."""
         self.check(batch)
         loss = -self.critic_freeze.values(self.critic, batch.observations, self.actor(batch.observations)).mean()
         self.clear_gradients()
@@ -125,7 +125,7 @@ class DDPG(ActorCritic):
         return {"losses/actor": loss.detach()}
 
     def update_targets(self) -> None:
-        """Update the target networks: θ' ← (1 − polyak) θ' + polyak θ."""
+        """Update the target networks, θ' ← (1 − polyak) θ' + polyak θ; the paper's τ is `polyak`."""
         with torch.no_grad():
             targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critic.parameters()]
             online: list[Tensor] = [*self.actor.parameters(), *self.critic.parameters()]
@@ -144,7 +144,7 @@ class DDPG(ActorCritic):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
-        """Return the agent in a checkpoint or a run's folder; see `ddpg.saving.agent_state.load`."""
+        """Return the agent in a checkpoint, or in the newest one of a run's folder, with `options` in place of its own."""
         from ddpg.saving import agent_state  # which knows the agent
 
         return agent_state.load(path, cls, **options)

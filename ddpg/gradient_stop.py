@@ -18,7 +18,7 @@ from ddpg.base.choice import Choice
 
 @dataclass(frozen=True)
 class GradientStop(Choice, kind="gradient_stop"):
-    """Base class of the stops: the critic update without one. A stop overrides the method in which its idiom stands."""
+    """Base class of the stops: the critic update without one. A stop overrides the one method that its idiom is in."""
 
     @property
     def sound(self) -> bool:
@@ -35,7 +35,7 @@ class GradientStop(Choice, kind="gradient_stop"):
         loss.backward()
 
     def phase(self, update: int) -> Hashable:
-        """Return what `backward` makes of the number of the update, such as `update % 2`.
+        """Return what of the update's number matters to `backward`, such as `update % 2`.
 
         A compiled update is recorded once for each value. A stop whose `backward` depends on `update` and that does
         not override this is not compiled.

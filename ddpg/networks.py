@@ -1,4 +1,4 @@
-"""The networks: the actor μ(s), the critic Q(s, a), and both with their targets."""
+"""The networks: the actor μ(s), the critic Q(s, a), and `ActorCritic`, both with their targets: the base of `DDPG`."""
 
 import copy
 import operator
@@ -110,7 +110,7 @@ def make_networks(observation_space: Box, action_space: Box, options: Mapping[st
 
 
 class ActorCritic:
-    """Actor, critic and their target networks, which stay the same modules with the same parameters.
+    """Actor, critic and their target networks, none of which can be replaced after construction.
 
     Args:
         observation_space, action_space: as for `Actor`.

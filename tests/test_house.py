@@ -17,7 +17,7 @@ DRAWING = (
 def floors():
     """Return the floor of each part that README draws."""
     found, floor = {}, ""
-    for line in re.findall(r"^(\d|  ?) +(\w+) .*$", DRAWING, re.MULTILINE):
+    for line in re.findall(r"^(\d|  ?) +(\w+)[/.].*$", DRAWING, re.MULTILINE):
         floor = line[0].strip() or floor
         found[line[1]] = int(floor)
     return found

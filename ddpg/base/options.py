@@ -105,7 +105,7 @@ def takes(model: type[Options]) -> Callable[[Class], Class]:
         ]
         setattr(cls, "__signature__", signature.replace(parameters=[*others, *named]))  # noqa: B010
         lines = "\n".join(f"        {name}: {field.description}." for name, field in model.model_fields.items())
-        cls.__doc__ = (cls.__doc__ or "").replace("        **options: as follows.", lines)
+        cls.__doc__ = (cls.__doc__ or "").replace("        **options: as follows, from `ddpg.base.options`.", lines)
         return cls
 
     return show

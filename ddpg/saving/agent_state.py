@@ -17,12 +17,22 @@ Agent = TypeVar("Agent", bound=DDPG)
 
 
 def save(path: str | os.PathLike[str], agent: DDPG) -> None:
-    """Write the agent to a checkpoint of its own; see `DDPG.save`."""
+    """Write the agent to a checkpoint of its own; a file that ends in `.safetensors`."""
     checkpoint.save(path, {"agent": state_dict(agent)})
 
 
 def load(path: str | os.PathLike[str], kind: type[Agent], **options: Any) -> Agent:
-    """Return the agent in a checkpoint or in a run's folder; see `DDPG.load`."""
+    """Return the agent in a checkpoint, or in the newest one of a run's folder.
+
+    Args:
+        path: the file or the folder.
+        kind: the class of the agent.
+        options: replace options of the constructor, `gradient_stop=mine` for instance; a stop, freeze, noise or
+            optimizer of the user's own has to be given, since a checkpoint holds data and no code.
+
+    Raises:
+        InputError: if there is no checkpoint, it is damaged, or an option is missing.
+    """
     return from_state_dict(checkpoint.load(path)["agent"], kind, **options)
 
 
