@@ -116,7 +116,7 @@ class DDPG(ActorCritic):
         return batch.rewards + self.discount * (1 - batch.terminations) * values
 
     def update_actor(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one gradient step on the actor loss `−mean Q(s, μ(s))` (equation 6). Returns and raises as `update_critic`."""
+        """Take one gradient step on the actor loss `−mean Q(s, μ(s))` (equation 6); see `update_critic`."""
         self.check(batch)
         loss = -self.critic_freeze.values(self.critic, batch.observations, self.actor(batch.observations)).mean()
         self.clear_gradients()
@@ -144,7 +144,7 @@ class DDPG(ActorCritic):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
-        """Return the agent in a checkpoint, or in the newest one of a run's folder, with `options` in place of its own."""
+        """Return the agent in a checkpoint, or in a run's newest one; `options` replace its own."""
         from ddpg.saving import agent_state  # which knows the agent
 
         return agent_state.load(path, cls, **options)

@@ -15,7 +15,7 @@ from ddpg.base.choice import Choice
 
 @dataclass(frozen=True)
 class CriticFreeze(Choice, kind="critic_freeze"):
-    """Base class of the freezes: the actor update without one. A freeze overrides the one method that its idiom is in."""
+    """Base class of the freezes: the actor update without one. A freeze overrides the method of its idiom."""
 
     @property
     def sound(self) -> bool:
