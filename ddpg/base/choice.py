@@ -29,9 +29,10 @@ class Choice:
             cls.options[name] = cls
 
     def __post_init__(self) -> None:
-        """Check each setting against its annotation, and make plain numbers of NumPy's."""
+        """Check each number among the settings against its annotation, and make plain ones of NumPy's."""
         for name, annotation in self.settings().items():
-            object.__setattr__(self, name, checked(f"{self.kind}.{name}", annotation, getattr(self, name)))
+            if getattr(annotation, "__origin__", annotation) in (int, float):  # the origin of `Annotated[float, …]`
+                object.__setattr__(self, name, checked(f"{self.kind}.{name}", annotation, getattr(self, name)))
 
     @classmethod
     def make(cls, choice: str | Mapping[str, Any] | Self) -> Self:

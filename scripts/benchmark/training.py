@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from ddpg.command_line.config import CONF, register
 from ddpg.tour.turns import take_turns
 from ddpg.training.loop import Training, suitable_threads
 from ddpg.training.settings import Settings
@@ -16,7 +17,6 @@ from peers import LEARNING_STARTS, StableBaselines, Tianshou, available
 from table import Table, speeds
 from workers import started
 
-CONF = Path(__file__).parents[2] / "conf"
 STEPS = 400  # of a turn: two points of this project's learning curves
 NEVER = 10**12
 
@@ -73,6 +73,7 @@ class EndlessTraining:
     """A training, with overrides as on the command line, that logs, but neither ends nor evaluates nor saves."""
 
     def __init__(self, *overrides: str) -> None:
+        register()
         with initialize_config_dir(str(CONF), version_base="1.3"):
             values: Any = OmegaConf.to_container(compose("train", [*overrides, f"total_steps={NEVER}"]))
         settings = Settings.check({key: value for key, value in values.items() if key in Settings.model_fields})

@@ -21,5 +21,5 @@ def test_a_group_takes_as_long_as_its_longest_run_and_the_memory_of_all():
 
 
 def test_a_failed_run_is_a_sentence():
-    with pytest.raises(InputError, match="A run failed: sed: there is no such setting; did you mean seed"):
+    with pytest.raises(InputError, match="A run failed: sed=1: there is no such setting; did you mean seed"):
         train([["sed=1"]], [])
