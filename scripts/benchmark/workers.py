@@ -40,12 +40,21 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, make, arguments), daemon=True)
-        resource_tracker.ensure_running()  # which would unblock the signal
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in the process, too: Ctrl-C is for the parent
-        self._process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        self._start()
         other.close()
         self._receive()
+
+    def _start(self) -> None:
+        """Start the process whole, Ctrl-C or not, and without a Ctrl-C of its own: that is for the parent."""
+        asked: list[int] = []
+        former = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+        resource_tracker.ensure_running()  # which would unblock the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self._process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, former)
+        if asked:
+            raise KeyboardInterrupt
 
     def close(self) -> None:
         """End the process."""

@@ -32,7 +32,7 @@ from ddpg.training.settings import Settings, flat
         ),
         ({"gradient_stop": {"name": "manual", "every": 0}}, r"gradient_stop\.every=0: must be"),
         ({"critic_freeze": {"name": "input"}}, "critic_freeze=input: no such option; did you mean inputs?"),
-        ({"exploration": {"name": "gaussian", "sigma": -1}}, r"exploration\.sigma=-1\.0: must be"),
+        ({"exploration": {"name": "gaussian", "sigma": -1}}, r"exploration\.sigma=-1: must be"),
         ({"batch_size": 151}, "batch_size=151: larger .*; the nearest valid value is 150"),
         ({"total_steps": 0}, "total_steps=0: must be .*; the nearest valid value is 1"),
         ({"seed": 1.5}, "seed=1.5: must be a valid integer"),
