@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ddpg.base import optimizers
-from ddpg.base.errors import require
+from ddpg.base.errors import InputError, require
 from ddpg.base.options import AgentOptions, Count, Options
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.exploration import Exploration
@@ -16,9 +16,23 @@ from ddpg.gradient_stop import GradientStop
 
 FAMILIES: tuple[type[GradientStop] | type[CriticFreeze] | type[Exploration], ...]
 FAMILIES = (GradientStop, CriticFreeze, Exploration)
+
+
+def _finite(keywords: dict[str, Any]) -> dict[str, Any]:
+    for name, value in keywords.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise InputError(f"{name}={value}: must be finite; give another number.") from None
+    return keywords
+
+
 # null where there are none: Hydra lets the command line replace a null, but not add to an empty mapping.
 Keywords = Annotated[
-    dict[str, Any], BeforeValidator(lambda value: {} if value is None else value), Field(examples=[{}])
+    dict[str, Any],
+    BeforeValidator(lambda value: {} if value is None else value),
+    AfterValidator(_finite),
+    Field(examples=[{}]),
 ]
 
 

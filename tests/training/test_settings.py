@@ -38,6 +38,7 @@ from ddpg.training.settings import Settings, flat
         ({"seed": 1.5}, "seed=1.5: must be a valid integer"),
         ({"seed": True}, "seed=True: must be a valid integer"),
         ({"gradient_steps_per_step": -1}, "gradient_steps_per_step=-1: must be .*; the nearest valid value is 0"),
+        ({"env__kwargs": {"g": float("nan")}}, r"env\.kwargs\.g=nan: must be finite"),
         ({"env__num_envs": "8"}, r"env\.num_envs=8: must be a valid integer"),
     ],
     ids=str,
