@@ -69,6 +69,7 @@ def test_audit_compares_with_plain_updates(benchmark, monkeypatch):
     assert rows["outside"][2:] == ["", ""] and all(rows["inside"])
 
 
+@pytest.mark.long
 def test_training_has_each_contestant_in_a_process_and_names_the_missing(benchmark, monkeypatch):
     monkeypatch.setattr(training, "STEPS", 5)
     monkeypatch.setattr(training, "available", lambda peers: ({}, [f"Left out: {', '.join(peers)}."]))

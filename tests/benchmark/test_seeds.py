@@ -13,6 +13,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.long
 def test_a_group_takes_as_long_as_its_longest_run_and_the_memory_of_all():
     seconds, alone = train([["seed=0"]], SETTINGS)
     assert seconds > 0 and alone > 50

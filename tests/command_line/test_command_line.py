@@ -71,6 +71,7 @@ def test_resume_goes_on_in_the_same_folder_and_ends_as_an_unbroken_run(command, 
     assert identical(ended, unbroken)
 
 
+@pytest.mark.long
 def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
     status, out, _ = command("train.py", *SMALL, "seeds=2", "seed=3", "hydra.run.dir=here")
     assert status == 0

@@ -71,6 +71,7 @@ def test_a_run_whose_process_is_killed_says_so(tmp_path):
     assert "killed by signal 9" in (tmp_path / "failure.txt").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 @pytest.mark.parametrize("killed", ["launcher", "sweep"])
 def test_a_run_ends_with_its_launcher_and_with_its_sweep(tmp_path, killed):
@@ -108,6 +109,7 @@ def test_a_program_is_started_again_only_if_its_arguments_are_those_it_was_start
     assert job.program() == ["-P", "-m", "ddpg.command_line"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["PYTHONPATH", "directory"])
 def test_a_job_finds_the_module_where_its_sweep_does(own_module, tmp_path, monkeypatch, way):
     name, env_id = own_module("beside")

@@ -127,6 +127,7 @@ def test_with_submitit_the_same_runs_are_made(tmp_path):
     assert len(runs_of(tmp_path)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entry_point", ["Own", "lambda: (lock, Own())[1]"], ids=["class", "what cannot be pickled"])
 def test_a_sweep_trains_an_environment_that_its_script_has_registered(tmp_path, entry_point):
     (tmp_path / "my_train.py").write_text(

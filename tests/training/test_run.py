@@ -39,6 +39,7 @@ def test_what_is_shown_of_an_update_is_what_the_update_itself_goes_on_to_return(
             assert value == pytest.approx(returned[step - settings.learning_starts - 1][tag], rel=1e-6), (tag, step)
 
 
+@pytest.mark.long
 def test_what_is_measured_of_one_of_several_seeds_holds_no_other_seeds_tensors(tmp_path):
     settings = {"seeds": 3, "total_steps": 60}
     for content, steps in (([], 60), (tmp_path, 80)):
