@@ -306,7 +306,8 @@ def test_help_is_a_page(command):
     of_an_option = {".".join(setting) for setting in option_settings()}
     for key in set(Settings.valid_keys()) - groups - of_an_option | {"gradient_stop.scale", "gradient_stop.every"}:
         assert re.search(rf"^ +{re.escape(key)} [^\[]*\[.+\]$", out, re.MULTILINE), key
-    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("env: "))
+    # The one with the command is as long as the way to this Python.
+    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith(("env: ", "Examples, ")))
 
 
 def test_the_scripts_run(tmp_path):
