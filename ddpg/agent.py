@@ -1,8 +1,7 @@
 """The agent: deep deterministic policy gradient (Lillicrap et al., 2015, arXiv:1509.02971, algorithm 1)."""
 
-import copy
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -12,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddpg.base import optimizers
+from ddpg.base.custom_networks import Network
 from ddpg.base.options import SeededAgentOptions, takes
 from ddpg.base.spaces import as_rows, clipped
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.exploration import Exploration
 from ddpg.gradient_stop import GradientStop
-from ddpg.networks import ActorCritic
+from ddpg.networks import ActorCritic, Policy
 from ddpg.replay_buffer import Batch, check_batch
 
 
@@ -32,6 +32,7 @@ class DDPG(ActorCritic):
         exploration: noise of `act(…, explore=True)`: a name, or an instance, of which the agent takes a copy.
         optimizer: a class of torch.optim, its name, or a partial of it; its fused kernel is used where it has one.
         device: of networks and updates.
+        actor, critic: networks of your own, modules or functions that make them for the two spaces.
         **options: as follows, from `ddpg.base.options`.
 
     Raises:
@@ -48,16 +49,17 @@ class DDPG(ActorCritic):
         exploration: str | Mapping[str, Any] | Exploration = "gaussian",
         optimizer: str | optimizers.OptimizerFactory = torch.optim.Adam,
         device: torch.device | str = "cpu",
+        actor: Network | None = None,
+        critic: Network | None = None,
         **options: Any,
     ) -> None:
         self.gradient_stop = GradientStop.make(gradient_stop)
         self.critic_freeze = CriticFreeze.make(critic_freeze)
-        self.exploration = copy.deepcopy(Exploration.make(exploration))  # its state is this agent's alone
+        self.exploration = Exploration.make(exploration).copy()  # its state is this agent's alone
         self.optimizer = optimizers.named(optimizer, {}) if isinstance(optimizer, str) else optimizer
         self.options = SeededAgentOptions.check(options).model_dump()
-        super().__init__(observation_space, action_space, self.options, device)
-        self.discount: float = self.options["discount"]
-        self.polyak: float = self.options["polyak"]
+        super().__init__(observation_space, action_space, self.options, device, actor, critic)
+        self.discount, self.polyak = (float(self.options[name]) for name in ("discount", "polyak"))
         self.generator = np.random.default_rng(self.options["seed"])
         held = self.gradient_stop.held_parameters(self.critic, self.bootstrapping_actor)
         decay = self.options["critic_weight_decay"]
@@ -66,9 +68,7 @@ class DDPG(ActorCritic):
         self.actor_optimizer = optimizers.build(self.optimizer, held, self.options["actor_lr"])
         self.critic_updates = 0
 
-    def act(
-        self, observation: np.ndarray, explore: bool = False, policy: Callable[[np.ndarray], np.ndarray] | None = None
-    ) -> np.ndarray:
+    def act(self, observation: np.ndarray, explore: bool = False, policy: Policy | None = None) -> np.ndarray:
         """Return the action for one observation, or for several with a leading axis, in the environment's units.
 
         `explore` adds noise, row i for environment i; `policy` acts in place of the agent's own.
@@ -134,7 +134,7 @@ class DDPG(ActorCritic):
     def check(self, batch: Batch) -> None:
         """Raise `InputError` unless the batch fits the agent's spaces and precision, and gradients are recorded."""
         optimizers.check_gradients_are_recorded()
-        check_batch(batch, self.observation_space, self.action_space, self.actor.centre.dtype)
+        check_batch(batch, self.observation_space, self.action_space, self.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write networks, optimizers, counters and noise to `path`, which ends in `.safetensors`."""

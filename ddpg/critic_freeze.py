@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ddpg.base.choice import Choice
+from ddpg.base.custom_networks import own_parameters
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class CriticFreeze(Choice, kind="critic_freeze"):
 
     def held_parameters(self, actor: nn.Module, critic: nn.Module) -> list[nn.Parameter]:
         """Return the parameters of the actor's optimizer, the actor's first: the place of a freeze at the optimizer."""
-        return [*actor.parameters(), *critic.parameters()]
+        return [*own_parameters(actor, critic), *critic.parameters()]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ExcludeCritic(CriticFreeze, name="optimizer"):
     """Let the gradient reach the critic's `.grad`, and leave the critic out of the actor's optimizer."""
 
     def held_parameters(self, actor: nn.Module, critic: nn.Module) -> list[nn.Parameter]:
-        return list(actor.parameters())
+        return own_parameters(actor, critic)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Inputs(CriticFreeze, name="inputs"):
     """Ask the backward pass for the actor's gradients only."""
 
     def backward(self, loss: Tensor, actor: nn.Module, critic: nn.Module) -> None:
-        loss.backward(inputs=list(actor.parameters()))
+        loss.backward(inputs=own_parameters(actor, critic))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 Noise is in units of half the action range, so that one value suits environments of any bounds.
 """
 
+import copy
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +25,10 @@ class Exploration(Choice, kind="exploration"):
 
     def reset(self, ended: np.ndarray | bool = True) -> None:
         """Reset the noise state where an episode has ended: everywhere, or as marked in `ended`, `(environments,)`."""
+
+    def copy(self) -> Self:
+        """Return a noise with a state of its own."""
+        return copy.deepcopy(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the noise state, excluding the RNG."""

@@ -14,6 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ddpg.base.choice import Choice
+from ddpg.base.custom_networks import own_parameters
+from ddpg.base.errors import require
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class GradientStop(Choice, kind="gradient_stop"):
 
     def held_parameters(self, critic: nn.Module, policy: nn.Module) -> list[nn.Parameter]:
         """Return the parameters of the critic's optimizer, the critic's first: the place of a stop at the optimizer."""
-        return [*critic.parameters(), *policy.parameters()]
+        return [*critic.parameters(), *own_parameters(policy, critic)]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,14 @@ class EditGradient(GradientStop, name="manual"):
     @property
     def sound(self) -> bool:
         return self.scale == 0 and self.every == 1
+
+    def held_parameters(self, critic: nn.Module, policy: nn.Module) -> list[nn.Parameter]:
+        require(
+            len(own_parameters(policy, critic)) == len(list(policy.parameters())),
+            "gradient_stop=manual: actor and critic share parameters, whose gradient it would take from both; "
+            "choose another stop, or agent.bootstrap_actor=target.",
+        )
+        return super().held_parameters(critic, policy)
 
     def phase(self, update: int) -> Hashable:
         return update % self.every == 0

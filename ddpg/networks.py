@@ -2,7 +2,8 @@
 
 import copy
 import operator
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +12,15 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
+from ddpg.base import custom_networks
+from ddpg.base.custom_networks import Network
 from ddpg.base.devices import usable_device
 from ddpg.base.errors import InputError, require
-from ddpg.base.spaces import centre_and_half_range, check_spaces, size
+from ddpg.base.normalization import Normalization, Normalized, Pixels
+from ddpg.base.spaces import as_rows, centre_and_half_range, check_spaces, size
+
+Policy = Callable[[np.ndarray], np.ndarray]
+"""maps observations `(n, obs)` to actions `(n, act)` in the environment's units"""
 
 
 class Actor(nn.Module):
@@ -25,6 +32,7 @@ class Actor(nn.Module):
         hidden_sizes: widths of the hidden layers.
         final_layer_bound: the final layer starts uniform in ± this; None: PyTorch's initialization. Hidden
             layers always start uniform in ±1/√fan_in, which is PyTorch's initialization and the paper's (section 7).
+        layer_norm: whether layer normalization (Ba et al., 2016) follows each hidden layer, before the ReLU.
     """
 
     centre: Tensor
@@ -36,10 +44,11 @@ class Actor(nn.Module):
         action_space: Box,
         hidden_sizes: Sequence[int] = (256, 256),
         final_layer_bound: float | None = 3e-3,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         sizes = [size(observation_space), *hidden_sizes]
-        self.hidden = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes))
+        self.hidden = nn.ModuleList(_hidden(*each, layer_norm) for each in pairwise(sizes))
         self.output = nn.Linear(sizes[-1], size(action_space))
         _initialize(self.output, final_layer_bound)
         _register_bounds(self, action_space)
@@ -59,7 +68,7 @@ class Critic(nn.Module):
         observation_space: a Box of any shape.
         action_space: a bounded Box of any shape.
         hidden_sizes: widths of the hidden layers.
-        final_layer_bound: as for `Actor`.
+        final_layer_bound, layer_norm: as for `Actor`.
         action_layer: the layer that the action enters, beside that layer's other input: 0 concatenates observation
             and action at the input; 1 is the paper's "second layer".
     """
@@ -73,14 +82,15 @@ class Critic(nn.Module):
         action_space: Box,
         hidden_sizes: Sequence[int] = (256, 256),
         final_layer_bound: float | None = 3e-3,
+        layer_norm: bool = False,
         action_layer: int = 0,
     ) -> None:
         super().__init__()
         self.action_layer = action_layer
         inputs = [size(observation_space), *hidden_sizes]
-        outputs = [*hidden_sizes, 1]
         inputs[action_layer] += size(action_space)
-        self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in zip(inputs, outputs, strict=True))
+        hidden = (_hidden(*each, layer_norm) for each in zip(inputs[:-1], hidden_sizes, strict=True))
+        self.layers = nn.ModuleList([*hidden, nn.Linear(inputs[-1], 1)])
         _initialize(self.layers[-1], final_layer_bound)
         _register_bounds(self, action_space)
         # An action that cannot vary carries no information: it maps to 0 instead of 0/0.
@@ -96,17 +106,44 @@ class Critic(nn.Module):
         return x.squeeze(-1)
 
 
-def make_networks(observation_space: Box, action_space: Box, options: Mapping[str, Any]) -> tuple[Actor, Critic]:
-    """Return the actor and the critic that an agent's options describe.
+def make_networks(
+    observation_space: Box,
+    action_space: Box,
+    options: Mapping[str, Any],
+    actor: Network | None = None,
+    critic: Network | None = None,
+) -> tuple[nn.Module, nn.Module]:
+    """Return the actor and the critic that an agent's options describe, with what normalizes observations for them.
+
+    Args:
+        observation_space, action_space: as for `Actor`.
+        options: of the agent.
+        actor, critic: networks of the user's own in place of `Actor` and `Critic`.
 
     Raises:
-        InputError: if PyTorch has not the memory for them.
+        InputError: if PyTorch has not the memory for them, or one of the user's own is not fit.
     """
-    shape = (observation_space, action_space, options["hidden_sizes"], options["final_layer_bound"])
+    spaces = observation_space, action_space
+    names = ("hidden_sizes", "final_layer_bound", "layer_norm")
+    shape = {name: options[name] for name in names}
     try:
-        return Actor(*shape), Critic(*shape, options["action_layer"])
+        made = (
+            Actor(*spaces, **shape) if actor is None else custom_networks.make("actor", actor, *spaces),
+            Critic(*spaces, **shape, action_layer=options["action_layer"])
+            if critic is None
+            else custom_networks.make("critic", critic, *spaces),
+        )
     except RuntimeError as error:
-        raise InputError(f"hidden_sizes={shape[2]}: too large for this machine ({error}); lower it.") from error
+        raise InputError(
+            f"hidden_sizes={shape['hidden_sizes']}: too large for this machine ({error}); lower it."
+        ) from error
+    if options["normalize_observations"]:
+        normalization: nn.Module = Normalization(observation_space)
+    elif observation_space.dtype == np.uint8:
+        normalization = Pixels()
+    else:
+        return made
+    return Normalized(normalization, made[0]), Normalized(normalization, made[1])
 
 
 class ActorCritic:
@@ -116,10 +153,17 @@ class ActorCritic:
         observation_space, action_space: as for `Actor`.
         options: of the agent; `seed` decides the weights, `bootstrap_actor` which actor chooses a'.
         device: of the networks.
+        actor, critic: as for `make_networks`.
     """
 
     def __init__(
-        self, observation_space: Box, action_space: Box, options: Mapping[str, Any], device: torch.device | str
+        self,
+        observation_space: Box,
+        action_space: Box,
+        options: Mapping[str, Any],
+        device: torch.device | str,
+        actor: Network | None = None,
+        critic: Network | None = None,
     ) -> None:
         check_spaces(observation_space, action_space)
         self.observation_space, self.action_space = observation_space, action_space
@@ -128,10 +172,15 @@ class ActorCritic:
         # The seed decides the weights, drawn on the CPU whatever the device, and nobody else's random numbers.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.default_generator.manual_seed(options["seed"])
-            actor, critic = make_networks(observation_space, action_space, options)
-        self.actor, self.critic = actor.to(self.device), critic.to(self.device)
-        self.target_actor = copy.deepcopy(self.actor)
-        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+            networks = make_networks(observation_space, action_space, options, actor, critic)
+        self.own_networks = [name for name, given in (("actor", actor), ("critic", critic)) if given is not None]
+        self.actor, self.critic = (network.to(self.device) for network in networks)
+        if self.own_networks:
+            custom_networks.check(self.actor, self.critic, observation_space, action_space)
+        self.normalization = getattr(self.actor, "normalization", None)  # one, which all four networks share
+        shared = {id(self.normalization): self.normalization}
+        self.target_actor = copy.deepcopy(self.actor, dict(shared))
+        self.target_critic = copy.deepcopy(self.critic, dict(shared)).requires_grad_(False)
         # The bootstrapping actor's parameters require a gradient, so that the stop alone decides whether one flows.
         online = options["bootstrap_actor"] == "online"
         self.target_actor.requires_grad_(not online)
@@ -142,8 +191,18 @@ class ActorCritic:
         """Return the actor's actions `(n, act)` for observations `(n, obs)`, in the environment's units."""
         array = np.array(observations, np.float64, order="C")  # a dtype and a layout that PyTorch knows
         with torch.no_grad():
-            actions: Tensor = self.actor(torch.from_numpy(array).to(self.device, self.actor.centre.dtype))
+            actions: Tensor = self.actor(torch.from_numpy(array).to(self.device, self.dtype))
         return actions.cpu().numpy()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of networks and batches."""
+        return next(self.actor.parameters()).dtype
+
+    def observe(self, observations: np.ndarray) -> None:
+        """Take observations, one or several with a leading axis, into the statistics of `normalize_observations`."""
+        if isinstance(self.normalization, Normalization):
+            self.normalization.update(as_rows(self.observation_space, observations, "observations"))
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the four networks by name."""
@@ -161,6 +220,10 @@ class ActorCritic:
         for parameter in present:
             parameter.grad = None
 
+    def __repr__(self) -> str:
+        networks = textwrap.indent(f"actor: {self.actor}\ncritic: {self.critic}", "  ")
+        return f"{type(self).__name__}(\n  {self.observation_space} → {self.action_space}\n{networks}\n)"
+
     def __setattr__(self, name: str, value: object) -> None:
         former = vars(self).get(name, value)
         require(value is former or not isinstance(former, nn.Module), f"agent.{name} cannot be replaced: {_REPLACED}")
@@ -172,7 +235,7 @@ class ActorCritic:
 
 _REPLACED = (
     "the optimizers would go on training the old one. Load weights into it, as in "
-    "agent.actor.load_state_dict(mine.state_dict()); for another size say DDPG(…, hidden_sizes=…)."
+    "agent.actor.load_state_dict(mine.state_dict()); for one of your own say DDPG(…, actor=mine)."
 )
 
 
@@ -180,6 +243,11 @@ def _initialize(layer: nn.Module, bound: float | None) -> None:
     if bound is not None:
         for parameter in layer.parameters():
             nn.init.uniform_(parameter, -bound, bound)
+
+
+def _hidden(fan_in: int, fan_out: int, layer_norm: bool) -> nn.Module:
+    linear = nn.Linear(fan_in, fan_out)
+    return nn.Sequential(linear, nn.LayerNorm(fan_out)) if layer_norm else linear
 
 
 def _register_bounds(module: nn.Module, action_space: Box) -> None:

@@ -24,7 +24,8 @@ class Batch(NamedTuple):
     actions: Tensor  # (B, act), flattened, in the environment's units
     rewards: Tensor  # (B,)
     next_observations: Tensor  # (B, obs): the true last observation where an episode ended
-    terminations: Tensor  # (B,): 1 where the episode ended by termination, 0 elsewhere, truncation included
+    # (B,): 1 where the episode ended by termination, 0 elsewhere, truncation included; of n steps 1 − γⁿ⁻¹, not 0
+    terminations: Tensor
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move or cast every tensor, as `torch.Tensor.to` does."""
@@ -114,11 +115,12 @@ class ReplayBuffer:
             reward: one number a transition.
             next_observation: the observation that followed; at an episode's end its true last one, not the first of
                 the next episode.
-            terminated: whether the episode ended by termination; False at a truncation.
+            terminated: whether the episode ended by termination; False at a truncation. For transitions of n steps it
+                is what `NStep` makes of that.
 
         Raises:
             InputError: if shapes do not fit the spaces or each other, a number is not finite, an action lies outside
-                its bounds by more than rounding, or `terminated` is neither true nor false.
+                its bounds by more than rounding, or `terminated` is neither true nor false nor between.
         """
         columns = {
             "observations": as_rows(self.observation_space, observation, "observation"),
@@ -132,9 +134,12 @@ class ReplayBuffer:
             raise InputError(f"transitions of unequal number: {lengths}; pass one row of each for every transition.")
         if columns["rewards"].dtype.kind not in REAL_KINDS:
             raise InputError(f"reward={reward!r}: must be a real number, one for each transition.")
-        kind = columns["terminations"].dtype.kind
-        if kind != "b" and (kind not in REAL_KINDS or not np.isin(columns["terminations"], (0, 1)).all()):
-            raise InputError(f"terminated={terminated!r}: must be True or False, for each transition.")
+        ends = columns["terminations"]
+        if ends.dtype.kind != "b" and (ends.dtype.kind not in REAL_KINDS or not ((ends >= 0) & (ends <= 1)).all()):
+            raise InputError(
+                f"terminated={terminated!r}: must be True or False, for each transition (of several steps: a number "
+                "from 0 to 1)."
+            )
         with np.errstate(over="ignore"):
             rows = np.concatenate([*columns.values()], axis=1, dtype=np.float32, casting="unsafe")
         if not np.isfinite(rows).all():

@@ -408,8 +408,10 @@ def test_constructor_and_config_have_the_same_defaults():
     chosen = {key: composed[key]["name"] for key in ("gradient_stop", "critic_freeze", "exploration")}
     agent, optimizer_options = composed["agent"], composed["agent"].pop("optimizer_options")
     assert optimizer_options is None
+    assert agent.pop("actor") is agent.pop("critic") is None  # of the user's own: a name there, a module here
     parameters = inspect.signature(DDPG).parameters
     defaults = {name: each.default for name, each in parameters.items() if not name.endswith("_space")}
+    assert defaults.pop("actor") is defaults.pop("critic") is None
     defaults["optimizer"] = defaults["optimizer"].__name__
     assert defaults == chosen | agent | {name: composed[name] for name in ("device", "seed")}
 

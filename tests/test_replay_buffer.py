@@ -262,7 +262,8 @@ def test_a_copied_sampler_draws_from_the_copied_buffer(duplicate):
     ("change", "sentence"),
     [
         ({4: 7}, "terminated=7: must be True or False"),
-        ({4: 0.5}, r"terminated=0\.5: must be True or False"),
+        ({4: 1.5}, r"terminated=1\.5: must be True or False"),
+        ({4: -0.5}, r"terminated=-0\.5: must be True or False"),
         ({4: float("nan")}, "terminated=nan: must be True or False"),
         ({4: "1"}, "terminated='1': must be True or False"),
         ({4: None}, "terminated=None: must be True or False"),

@@ -37,6 +37,13 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def theirs(sentence: str, error: BaseException) -> InputError:
+    """An `InputError` with the traceback of what the user's own code raised."""
+    mistake = InputError(sentence)
+    mistake.details = traced(error)
+    return mistake
+
+
 def choices(valid: Iterable[str], given: object) -> str:
     """The end of an error message: the valid choice nearest to `given`, and all of them unless they are many."""
     valid = sorted(valid)

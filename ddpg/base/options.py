@@ -66,6 +66,10 @@ class AgentOptions(Options):
     final_layer_bound: Annotated[float, Field(gt=0, examples=[3e-3])] | None = Field(
         3e-3, description="final layers start uniform in ± this; null: PyTorch's initialization"
     )
+    layer_norm: bool = Field(False, description="layer normalization after each hidden layer")
+    normalize_observations: bool = Field(
+        False, description="observations normalized by their running mean and standard deviation"
+    )
     action_layer: int = Field(0, ge=0, description="critic's layer that the action enters; 0 is the input")
 
     @field_validator("hidden_sizes", mode="before")

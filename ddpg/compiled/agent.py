@@ -28,7 +28,7 @@ class CompiledPolicy:
 
     def __init__(self, agent: DDPG) -> None:
         self._agent = agent
-        self._dtype = np.float64 if agent.actor.centre.dtype == torch.float64 else np.float32
+        self._dtype = np.float64 if agent.dtype == torch.float64 else np.float32
         self._compiled: dict[int, Callable[[np.ndarray], np.ndarray]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,12 +1,14 @@
 """Gymnasium environments in, transitions out.
 
 `make_environment` makes one environment and holds it to gymnasium's interface, `make_vector` several with seeded
-episodes; `Collector` steps them and returns transitions; `repeats` tries whether an episode can be repeated.
+episodes; `Collector` steps them and returns transitions, which `NStep` joins to transitions of n steps; `repeats` tries
+whether an episode can be repeated.
 """
 
 from ddpg.environments.collector import Collector, Transitions
 from ddpg.environments.episodes import CheckedEnvironment
 from ddpg.environments.making import find_environment, make_environment, make_vector
+from ddpg.environments.n_step import NStep
 from ddpg.environments.processes import SIGNALS
 from ddpg.environments.repetition import repeats
 
@@ -14,6 +16,7 @@ __all__ = [
     "SIGNALS",
     "CheckedEnvironment",
     "Collector",
+    "NStep",
     "Transitions",
     "find_environment",
     "make_environment",

@@ -14,7 +14,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, require, traced
+from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, require, theirs
 from ddpg.base.spaces import check_spaces
 from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
 from ddpg.environments.processes import Processes
@@ -40,7 +40,7 @@ def find_environment(env_id: str) -> EnvSpec:
                 importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
         mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
-        raise _theirs(
+        raise theirs(
             f"env.id={env_id}: the module {module} cannot be imported: {blamed(error)}{mend}.", error
         ) from error
     try:
@@ -84,7 +84,7 @@ def make_environment(
         ) from error
     except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
         arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
-        raise _theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
+        raise theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
     try:
         check_spaces(made.observation_space, made.action_space)
     except InputError as error:
@@ -131,13 +131,6 @@ def _make_seeded(spec: EnvSpec, kwargs: Mapping[str, Any], num_envs: int, seed: 
         )
         fault.details = error.details
         raise fault from error
-
-
-def _theirs(sentence: str, error: BaseException) -> InputError:
-    """An `InputError` with the traceback of what the user's own code raised."""
-    mistake = InputError(sentence)
-    mistake.details = traced(error)
-    return mistake
 
 
 def _hear_mujoco() -> None:

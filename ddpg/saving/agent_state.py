@@ -46,6 +46,7 @@ def description(agent: DDPG) -> dict[str, Any]:
         "critic_freeze": agent.critic_freeze.as_data(),
         "exploration": agent.exploration.as_data(),
         "optimizer": optimizers.as_data(agent.optimizer),
+        "own_networks": agent.own_networks,
     }
 
 
@@ -81,6 +82,11 @@ def from_state_dict(state: dict[str, Any], kind: type[Agent], **options: Any) ->
                 f"the checkpoint's {choice} is none of this project's own: pass it, load(path, {choice}=…).",
             )
             saved[choice] = state[choice]
+        for name in state["own_networks"]:
+            require(
+                options.get(name) is not None,
+                f"the checkpoint's {name} is a network of your own: pass it, load(path, {name}=…).",
+            )
         if "optimizer" not in options:
             require(
                 state["optimizer"]["name"] in optimizers.OPTIMIZERS,
@@ -90,7 +96,8 @@ def from_state_dict(state: dict[str, Any], kind: type[Agent], **options: Any) ->
         check_shapes(state, options)
         spaces = [space_from_data(state[key]) for key in ("observation_space", "action_space")]
         agent = kind(*spaces, **(saved | options))
-        dtype = state["modules"]["actor"]["output.weight"].dtype
+        weights = state["modules"]["actor"].values()
+        dtype = next(each.dtype for each in weights if isinstance(each, torch.Tensor) and each.is_floating_point())
         for name, module in agent.modules().items():
             module.to(dtype).load_state_dict(state["modules"][name])
         if optimizers.as_data(agent.optimizer) == state["optimizer"]:
@@ -110,9 +117,11 @@ def check_shapes(state: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """
     observation_space, action_space = (space_from_data(state[key]) for key in ("observation_space", "action_space"))
     with torch.device("meta"):
-        actor, critic = make_networks(observation_space, action_space, {**state["options"], **options})
-    for name, network in (("actor", actor), ("critic", critic), ("target_actor", actor), ("target_critic", critic)):
-        network.load_state_dict(state["modules"][name], assign=True)
+        networks = make_networks(observation_space, action_space, {**state["options"], **options})
+    for name, network in zip(("actor", "critic"), networks, strict=True):
+        if name not in state["own_networks"]:
+            network.load_state_dict(state["modules"][name], assign=True)
+            network.load_state_dict(state["modules"][f"target_{name}"], assign=True)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -66,4 +66,4 @@ def _value(agent: DDPG, observation: np.ndarray, action: np.ndarray) -> float:
     """Return the critic's Q(s, a) of one observation and one action in the environment's units."""
     rows = as_rows(agent.observation_space, observation, "observation"), as_rows(agent.action_space, action, "action")
     with torch.no_grad():
-        return float(agent.critic(*(torch.as_tensor(each).to(agent.device, agent.actor.centre.dtype) for each in rows)))
+        return float(agent.critic(*(torch.as_tensor(each).to(agent.device, agent.dtype) for each in rows)))

@@ -14,18 +14,20 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from ddpg.agent import DDPG
-from ddpg.base import optimizers
+from ddpg.base import imports, optimizers
+from ddpg.base.custom_networks import Network
 from ddpg.base.errors import InputError, real, require, whole
 from ddpg.base.memory import peak_memory
+from ddpg.base.normalization import RewardScale
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
-from ddpg.environments import Collector, Transitions, make_vector
+from ddpg.environments import Collector, NStep, Transitions, make_vector
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
 from ddpg.saving.transition_log import TransitionLog
 from ddpg.training.evaluation import FIRST_SEED, Evaluation
-from ddpg.training.settings import Settings
+from ddpg.training.settings import AgentSettings, Settings
 from ddpg.training.telemetry import Telemetry, applied_gradients, target_actor_gap
 
 RESULT_NAME = "result.json"
@@ -35,9 +37,15 @@ class DivergedError(RuntimeError):
     """Raised when losses, weights or actions are no longer finite."""
 
 
+def own_networks(settings: AgentSettings) -> dict[str, Network]:
+    """Return the actor and the critic of the user's own modules, if they are named, after importing these."""
+    names = {"actor": settings.actor, "critic": settings.critic}
+    return {role: imports.named(f"agent.{role}", name) for role, name in names.items() if name is not None}
+
+
 def make_agent(settings: Settings, observation_space: Box, action_space: Box) -> DDPG:
     """Return the agent that the settings describe."""
-    options = settings.agent.model_dump()
+    options = settings.agent.model_dump() | own_networks(settings.agent)
     options["optimizer"] = optimizers.named(options["optimizer"], options.pop("optimizer_options"))
     return DDPG(
         observation_space,
@@ -81,7 +89,9 @@ class Run:
         self.buffer = ReplayBuffer(
             settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
         )
-        self.sample = self.buffer.sampler(settings.batch_size)
+        self._sampler = self.buffer.sampler(settings.batch_size)
+        self._n_step = NStep(settings.n_step, settings.agent.discount, env.num_envs)
+        self._reward_scale = RewardScale(settings.agent.discount, env.num_envs)
         self.generator = np.random.default_rng([settings.seed, 1])  # of the random actions before learning starts
         self._copy: DDPG | None = None
         self._log = TransitionLog(folder)
@@ -117,17 +127,25 @@ class Run:
             FaultyEnvironmentError: if an environment does not do what it must.
         """
         transitions = self.collector.step(self._actions())
-        self.buffer.add(
-            transitions.observations,
-            transitions.actions,
-            transitions.rewards,
-            transitions.next_observations,
-            transitions.terminations,
-        )
+        self.agent.observe(transitions.observations)
+        if self.settings.normalize_rewards:
+            self._reward_scale.update(transitions.rewards, transitions.terminations | transitions.truncations)
+        stored = self._n_step(transitions)
+        if len(stored.rewards):
+            self.buffer.add(
+                stored.observations, stored.actions, stored.rewards, stored.next_observations, stored.terminations
+            )
         count = len(transitions.rewards)
         self.step += count
         self.telemetry.advance(count)
         self._follow_episodes(transitions)
+
+    def sample(self) -> Batch:
+        """Draw a batch; its rewards are normalized by what is known of them now."""
+        batch = self._sampler()
+        if self.settings.normalize_rewards:
+            batch.rewards.div_(self._reward_scale.value)
+        return batch
 
     def _actions(self) -> np.ndarray:
         if self.step >= self.settings.learning_starts:
@@ -183,7 +201,7 @@ class Run:
 
     def check(self, measurements: Mapping[str, Tensor]) -> None:
         """Raise `DivergedError` if a loss among an update's measurements is not finite."""
-        losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor")}
+        losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor") if tag in measurements}
         if not all(map(math.isfinite, losses.values())):
             raise self._diverged(", ".join(f"{tag}={value}" for tag, value in losses.items()))
 
@@ -237,6 +255,8 @@ class Run:
                 "measured_step": self.measured_step,
                 "evaluation_due": self.evaluation_due,
                 "statistics": self.collector.statistics,
+                "n_step": self._n_step.state_dict(),
+                "reward_scale": self._reward_scale.state_dict(),
             },
         }
         checkpoint.save(self.folder / checkpoint.FOLDER / checkpoint.name(self.step), content)
@@ -249,8 +269,9 @@ class Run:
         kept = [step for step in steps if step <= self.step][: self.settings.checkpoint.keep]
         for step in set(steps) - set(kept):
             (self.folder / checkpoint.FOLDER / checkpoint.name(step)).unlink(missing_ok=True)
-        # Each environment step adds one transition.
-        self._log.delete_before(min(kept) - self.buffer.capacity)
+        # Each environment step adds one transition, of several steps a little later.
+        unfinished = (self.settings.n_step - 1) * self.settings.env.num_envs
+        self._log.delete_before(min(kept) - unfinished - self.buffer.capacity)
 
     def load(self, content: dict[str, Any]) -> float:
         """Go on from a checkpoint's content, and return the seconds of training so far.
@@ -260,7 +281,8 @@ class Run:
         """
         state = content["training"]
         self._compare(content["agent"])
-        self.agent = agent_state.from_state_dict(content["agent"], DDPG, device=self.settings.device)
+        replaced = {"device": self.settings.device, **own_networks(self.settings.agent)}
+        self.agent = agent_state.from_state_dict(content["agent"], DDPG, **replaced)
         with checkpoint.refusing(f"{self.folder}: the checkpoint does not fit its run", "train anew."):
             self._log = TransitionLog(self.folder, state["parts"])
             oldest = max(0, whole("added", state["buffer"]["added"], least=0) - self.buffer.capacity)
@@ -271,6 +293,8 @@ class Run:
             self.measured_step = whole("measured_step", state["measured_step"], least=0)
             self.returns[:], self.lengths[:] = state["returns"], state["lengths"]
             self.evaluation_due = bool(state["evaluation_due"])
+            self._n_step.load_state_dict(state["n_step"])
+            self._reward_scale.load_state_dict(state["reward_scale"])
             seconds = real("seconds", state["seconds"], least=0)
         self._described = content["settings"] == self.settings.model_dump()
         return seconds

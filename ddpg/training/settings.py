@@ -58,6 +58,8 @@ class AgentSettings(AgentOptions):
 
     optimizer: str = Field("Adam", description="name of an optimizer in torch.optim")
     optimizer_options: Keywords = Field(default_factory=dict, description="its options: {momentum: 0.9}, for instance")
+    actor: str | None = Field(None, description="actor of your own, my_module.MyActor; made for the two spaces")
+    critic: str | None = Field(None, description="critic of your own, likewise")
 
     @model_validator(mode="after")
     def _check_optimizer(self) -> Self:
@@ -95,6 +97,10 @@ class Settings(Options):
     buffer_size: Count = Field(1000000, description="transitions that the replay buffer keeps")
     learning_starts: int = Field(1000, ge=0, description="steps with random actions before the first update")
     gradient_steps_per_step: float = Field(1, ge=0, description="updates for each environment step")
+    n_step: Count = Field(1, description="steps of a transition: n-step returns")
+    normalize_rewards: bool = Field(
+        False, description="rewards divided by the running standard deviation of their discounted sum"
+    )
     log_interval: Count = Field(200, description="environment steps between two points of the learning curves")
     audit: bool = Field(False, description="audit the first and the last update: report and pictures")
     env: EnvironmentSettings

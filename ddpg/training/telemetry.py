@@ -173,7 +173,7 @@ class Telemetry:
         leaks = {tag: norm for tag, norm in flows.items() if norm != 0}
         self._scalars(step, numbers | leaks | speed)
         self._show("critic", numbers["losses/critic"])
-        self._show("actor", numbers["losses/actor"])
+        self._show("actor", numbers.get("losses/actor", float("nan")))
         self._clock, self._clock_step = time.perf_counter(), step
 
     def audit(self, step: int, flow: GradientFlow) -> None:

@@ -1,0 +1,35 @@
+"""Objects of the user's own modules, by their dotted names."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from ddpg.base.errors import blamed, choices, require, theirs
+
+
+def named(key: str, name: str) -> Any:
+    """Return the object of a dotted name, `module.Class`, after importing its module.
+
+    Args:
+        key: the setting that holds the name, for the message.
+        name: as the user typed it: never one that was read from a checkpoint.
+
+    Raises:
+        InputError: if it is no such name, the module cannot be imported, or the object is not in it.
+    """
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    require(
+        all(part.isidentifier() for part in (*module.split("."), attribute)),
+        f"{key}={name}: no name of an object in a module; my_module.MyClass is valid.",
+    )
+    if os.getcwd() not in sys.path:  # at the end, where it shadows nothing
+        sys.path.append(os.getcwd())
+    try:
+        found = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
+        mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
+        raise theirs(f"{key}={name}: the module {module} cannot be imported: {blamed(error)}{mend}.", error) from error
+    near = choices([each for each in vars(found) if not each.startswith("_")], attribute)
+    require(hasattr(found, attribute), f"{key}={name}: the module {module} has no {attribute}; {near}")
+    return getattr(found, attribute)
