@@ -6,9 +6,11 @@ from ddpg.comparison.comparison import Runs
 from ddpg.comparison.reading import Curve, Run
 from ddpg.comparison.statistics import Estimate, estimate
 
-RETURN, LEARNING, BIAS, GAP, LEAK = "mean return", "return over the run", "Q bias", "actor gap", "leak"
+RETURN, BEST, LEARNING = "mean return", "best return", "return over the run"
+BIAS, GAP, LEAK = "Q bias", "actor gap", "leak"
 MEASURES = {
     RETURN: "of the final evaluation's 100 episodes",
+    BEST: "greatest mean return of an evaluation within the run; it flatters, since chance has picked it",
     LEARNING: "mean return of an evaluation, averaged over all of them, which rewards learning early",
     BIAS: "Q at an episode's start minus the discounted return that follows, averaged over all evaluations",
     GAP: "mean |μ'(s) − μ(s)| between target actor and actor, averaged over the run",
@@ -38,8 +40,10 @@ def figure(run: Run, measure: str) -> float:
     """Return a run's figure of a measure; NaN if the run recorded none."""
     if measure == RETURN:
         return float(run.result["mean_return"])
-    values = curve(run, measure).values
-    return float(values.mean()) if len(values) else float("nan")
+    values = curve(run, LEARNING if measure == BEST else measure).values
+    if not len(values):
+        return float("nan")
+    return float(values.max() if measure == BEST else values.mean())
 
 
 def average(runs: Runs, measure: str) -> Estimate:

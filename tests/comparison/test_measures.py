@@ -1,14 +1,26 @@
 import numpy as np
 from finished_runs import experiment, finished_run
 
-from ddpg.comparison.measures import BIAS, GAP, LEAK, LEARNING, MEASURES, RETURN, average, curve, difference, figure
+from ddpg.comparison.measures import (
+    BEST,
+    BIAS,
+    GAP,
+    LEAK,
+    LEARNING,
+    MEASURES,
+    RETURN,
+    average,
+    curve,
+    difference,
+    figure,
+)
 from ddpg.comparison.reading import read, read_run
 
 
 def test_each_figure_comes_from_its_place(tmp_path):
     run = read_run(finished_run(tmp_path, 1, leak=2.0))
     found = {name: figure(run, name) for name in MEASURES}
-    expected = {RETURN: -199, LEARNING: -299, BIAS: 6, GAP: 2.1, LEAK: 2}
+    expected = {RETURN: -199, BEST: -199, LEARNING: -299, BIAS: 6, GAP: 2.1, LEAK: 2}
     assert found.keys() == expected.keys()
     np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-6)
 
