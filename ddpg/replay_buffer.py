@@ -169,8 +169,9 @@ class ReplayBuffer:
     def _views(self, rows: Tensor) -> Batch:
         """Return a batch of views of rows `(n, width)`: packed observations as uint8, all else as float32."""
         views = Batch(*(rows[:, place] for place in self._places))
-        count = size(self.observation_space)
-        return views._replace(**{name: getattr(views, name).view(torch.uint8)[:, :count] for name in self._packed})
+        for name in self._packed:
+            views = views._replace(**{name: getattr(views, name).view(torch.uint8)[:, : size(self.observation_space)]})
+        return views
 
     def _write(self, rows: Tensor) -> None:
         start = self.added % self.capacity
