@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddpg.base.errors import InputError, require, whole
 from ddpg.base.memory import check_memory
-from ddpg.base.spaces import REAL_KINDS, as_rows, check_spaces, size
+from ddpg.base.spaces import REAL_KINDS, as_rows, check_spaces, size, stored_size
 
 GREATEST_SEED = 2**64 - 1  # that PyTorch takes
 
@@ -49,7 +49,8 @@ def check_batch(batch: Batch, observation_space: Box, action_space: Box, dtype: 
 class ReplayBuffer:
     """The latest `capacity` transitions, sampled uniformly with replacement (Lillicrap et al., 2015, section 3).
 
-    A transition is one float32 row, so that storing is one write and sampling one gather.
+    A transition is one float32 row, so that storing is one write and sampling one gather. Observations of a uint8 space
+    are packed into it bitwise, a byte each; a batch holds them as float32, 0 to 255.
 
     Args:
         capacity: number of transitions to keep; the oldest is overwritten first.
@@ -72,7 +73,9 @@ class ReplayBuffer:
         check_spaces(observation_space, action_space)
         self.capacity = capacity = whole("capacity", capacity, least=1)
         self.observation_space, self.action_space = observation_space, action_space
-        ends = np.cumsum([size(observation_space), size(action_space), 1, size(observation_space)]).tolist()
+        self._packed = ("observations", "next_observations") if observation_space.dtype == np.uint8 else ()
+        stored = stored_size(observation_space)
+        ends = np.cumsum([stored, size(action_space), 1, stored]).tolist()
         # Rewards and terminations, the third and the last, are numbers, not rows of one.
         self._places = (slice(ends[0]), slice(ends[0], ends[1]), ends[1], slice(ends[2], ends[3]), ends[3])
         self.width = ends[3] + 1
@@ -119,8 +122,9 @@ class ReplayBuffer:
                 is what `NStep` makes of that.
 
         Raises:
-            InputError: if shapes do not fit the spaces or each other, a number is not finite, an action lies outside
-                its bounds by more than rounding, or `terminated` is neither true nor false nor between.
+            InputError: if shapes do not fit the spaces or each other, a number is not finite, an observation of a uint8
+                space is not of whole numbers from 0 to 255, an action lies outside its bounds by more than rounding, or
+                `terminated` is neither true nor false nor between.
         """
         columns = {
             "observations": as_rows(self.observation_space, observation, "observation"),
@@ -140,14 +144,17 @@ class ReplayBuffer:
                 f"terminated={terminated!r}: must be True or False, for each transition (of several steps: a number "
                 "from 0 to 1)."
             )
+        for name in self._packed:
+            columns[name] = _pack(columns[name], name)
         with np.errstate(over="ignore"):
             rows = np.concatenate([*columns.values()], axis=1, dtype=np.float32, casting="unsafe")
         if not np.isfinite(rows).all():
-            places = zip(columns, self._places, strict=True)
-            bad = [name for name, place in places if not np.isfinite(rows[:, place]).all()]
-            raise InputError(
+            views = self._views(torch.from_numpy(rows))._asdict()  # four bytes taken together may be a NaN
+            bad = [name for name, view in views.items() if not view.isfinite().all()]
+            require(
+                not bad,
                 f"transition with a number that is not finite in float32, in {', '.join(bad)}: the environment or the "
-                "policy has diverged; clip or rescale its observations and rewards."
+                "policy has diverged; clip or rescale its observations and rewards.",
             )
         actions = rows[:, self._places[1]]
         outside = ((actions < self._least_action) | (actions > self._greatest_action)).any(axis=1)
@@ -158,6 +165,13 @@ class ReplayBuffer:
                 "environment took it; clip it before the step."
             )
         self._write(torch.from_numpy(rows))
+
+    def _views(self, rows: Tensor) -> Batch:
+        """Return a batch of views of rows `(n, width)`: packed observations as uint8, all else as float32."""
+        views = Batch(*(rows[:, place] for place in self._places))
+        for name in self._packed:
+            views = views._replace(**{name: getattr(views, name).view(torch.uint8)[:, : size(self.observation_space)]})
+        return views
 
     def _write(self, rows: Tensor) -> None:
         start = self.added % self.capacity
@@ -179,8 +193,7 @@ class ReplayBuffer:
 
     def transitions(self) -> Batch:
         """Return everything stored, oldest first."""
-        rows = self.rows(self.added - len(self), self.added)
-        return Batch(*(rows[:, place] for place in self._places))
+        return self._views(self.rows(self.added - len(self), self.added)).to(torch.float32)
 
     def rows(self, first: int, last: int) -> Tensor:
         """Return transitions number `first` to `last` − 1, which must still be there, as `(last − first, width)`."""
@@ -207,7 +220,9 @@ class Sampler:
         self._buffer = buffer
         self._indices = torch.empty(whole("batch_size", batch_size, least=1), dtype=torch.int64)
         self._rows = buffer._rows.new_empty(batch_size, buffer.width)
-        self._batch = Batch(*(self._rows[:, place] for place in buffer._places))
+        self._views = self._batch = buffer._views(self._rows)
+        if buffer._packed:
+            self._batch = self._views.to(torch.float32)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sampler, (self._buffer, len(self._indices))
@@ -216,7 +231,23 @@ class Sampler:
         require(len(self._buffer) > 0, "sample from an empty replay buffer: add a transition first.")
         self._indices.random_(len(self._buffer), generator=self._buffer._generator)
         torch.index_select(self._buffer._rows, 0, self._indices.to(self._rows.device), out=self._rows)
+        for name in self._buffer._packed:
+            getattr(self._batch, name).copy_(getattr(self._views, name))
         return self._batch
+
+
+def _pack(rows: np.ndarray, name: str) -> np.ndarray:
+    """Return whole numbers from 0 to 255, `(n, size)`, as the bytes of float32 numbers `(n, ⌈size / 4⌉)`."""
+    count, size = rows.shape
+    packed = np.zeros((count, size + -size % 4), np.uint8)
+    with np.errstate(invalid="ignore"):
+        packed[:, :size] = rows
+    require(
+        np.array_equal(packed[:, :size], rows),
+        f"{name} that are not whole numbers from 0 to 255, as the observation space of type uint8 holds them: pass "
+        "them as the environment returns them.",
+    )
+    return packed.view(np.float32)
 
 
 _buffers: "WeakSet[ReplayBuffer]" = WeakSet()  # whose memory is taken only as they fill: nobody would refuse too many

@@ -106,12 +106,29 @@ class Wanders(Walk):
         os.chdir("/")
 
 
+class Picture(gymnasium.ObservationWrapper):
+    """Shows the point as a white column in noise."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = Box(0, 255, (5, 7), np.uint8)
+
+    def observation(self, observation):
+        image = self.np_random.integers(0, 256, (5, 7), np.uint8)
+        image[:, int(observation[0] + 5) * 6 // 10] = 255
+        return image
+
+
 def normalised(**kwargs):
     return NormalizeReward(NormalizeObservation(Walk(**kwargs)))
 
 
 def centred(**kwargs):
     return Own(Walk(**kwargs))
+
+
+def picture(**kwargs):
+    return Picture(Walk(**kwargs))
 
 
 for name, entry_point in {
@@ -121,6 +138,7 @@ for name, entry_point in {
     "Unseeded": Unseeded,
     "Normalised": normalised,
     "Centred": centred,
+    "Picture": picture,
     "ScalesItself": ScalesItself,
     "Wanders": Wanders,
 }.items():

@@ -4,7 +4,13 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+import torch
+from conftest import identical, weights
+from gymnasium.spaces import Box
+
+from ddpg import DDPG, ReplayBuffer
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -69,3 +75,25 @@ def test_the_readme_has_at_most_200_lines():
 def test_code_in_the_readme_is_not_cut_off_on_github():
     blocks = [block for _, block in FENCED.findall(README.read_text(encoding="utf-8"))]
     assert [line for block in blocks for line in block.splitlines() if len(line) > 88] == []
+
+
+def test_the_networks_for_images_share_an_encoder_that_only_the_critics_loss_trains():
+    code = next(block for _, block in FENCED.findall((ROOT / "docs" / "images.md").read_text(encoding="utf-8")))
+    exec(code, page := {})
+    spaces = Box(0, 255, (20, 24, 3), np.uint8), Box(np.float32([-1, 0]), np.float32([1, 5]))
+    agent, buffer = DDPG(*spaces, actor=page["Actor"], critic=page["Critic"]), ReplayBuffer(9, *spaces)
+    images = np.random.default_rng(0).integers(0, 256, (9, 20, 24, 3), np.uint8)
+    buffer.add(images, agent.act(images, explore=True), np.arange(9), images[::-1], np.zeros(9))
+    encoder = next(each for each in agent.actor.modules() if isinstance(each, page["Encoder"]))
+    assert encoder in set(agent.critic.modules())
+    with torch.no_grad():
+        # A pixel of channel 1 stays a pixel of channel 1.
+        seen = encoder(torch.from_numpy(images.reshape(9, -1) / 255).float())
+        expected = encoder.layers(torch.from_numpy(images / 255).float().permute(0, 3, 1, 2))
+    assert torch.equal(seen, expected)
+    former = weights(agent.critic)
+    agent.update_actor(buffer.sample(4))
+    assert identical(former, weights(agent.critic))
+    former = weights(encoder)
+    agent.update_critic(buffer.sample(4))
+    assert not any(map(torch.equal, former, weights(encoder)))

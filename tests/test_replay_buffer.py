@@ -1,4 +1,5 @@
 import copy
+import math
 import pickle
 from weakref import WeakSet
 
@@ -21,6 +22,14 @@ def transition(number: int) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, 
 
 def transitions(first: int, count: int) -> list[np.ndarray]:
     return [np.array(column) for column in zip(*map(transition, range(first, first + count)), strict=True)]
+
+
+def images(shape: tuple[int, ...]) -> np.ndarray:
+    """Every byte in every place, and bytes that four at a time are NaNs, quiet and signalling, and infinities."""
+    count = math.prod(shape)
+    every = np.add.outer(np.arange(256), np.arange(count))
+    nans = [np.resize(word, count) for word in ([1, 0, 192, 127], [1, 0, 128, 127], [0, 0, 128, 255], [255])]
+    return np.concatenate((every, nans)).astype(np.uint8).reshape(-1, *shape)
 
 
 def numbers(buffer: ReplayBuffer) -> list[float]:
@@ -198,6 +207,54 @@ class AgainstAList(RuleBasedStateMachine):
 
 AgainstAList.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 test_a_buffer_against_a_list = AgainstAList.TestCase
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3,), (4,), (5, 7), (2, 4, 3)], ids=str)
+def test_every_byte_of_an_image_comes_back(shape):
+    space, shown = Box(0, 255, shape, np.uint8), images(shape)
+    count, capacity = len(shown), len(shown) + 37
+    buffer = ReplayBuffer(capacity, space, ACTIONS)
+    assert buffer._rows.nbytes == capacity * (2 * 4 * math.ceil(math.prod(shape) / 4) + 4 * (2 + 2))
+    sampler = buffer.sampler(500)
+    for first in (0, count):
+        for one in range(first, first + 9):
+            buffer.add(shown[one % count], [0, 0], one, shown[~one % count], False)
+        buffer.add(
+            shown[9:], np.zeros((count - 9, 2)), np.arange(first + 9, first + count), shown[~9::-1], [0] * (count - 9)
+        )
+    restored = ReplayBuffer(capacity, space, ACTIONS)
+    rows = buffer.rows(2 * count - capacity, 2 * count)
+    restored.load_state_dict(buffer.state_dict(), rows.tensor_split(3))
+    following, shown = (each.reshape(count, -1).astype(np.float32) for each in (shown[::-1], shown))
+    batches = sampler(), sampler()
+    assert batches[0] is batches[1]
+    for batch in (
+        buffer.transitions(),
+        batches[1],
+        *(each.sample(500) for each in (buffer, restored, copy.deepcopy(buffer))),
+    ):
+        assert {tensor.dtype for tensor in batch} == {torch.float32}
+        drawn = batch.rewards.long() % count
+        np.testing.assert_array_equal(batch.observations, shown[drawn])
+        np.testing.assert_array_equal(batch.next_observations, following[drawn])
+    assert buffer.transitions().rewards.tolist() == list(range(2 * count - capacity, 2 * count))
+
+
+@pytest.mark.parametrize("value", [256, -1, 0.5, np.nan, np.inf, 1e300], ids=str)
+@pytest.mark.parametrize("place", [0, 3])
+def test_what_is_no_image_is_refused_and_not_stored(value, place):
+    buffer = ReplayBuffer(4, Box(0, 255, (5,), np.uint8), ACTIONS)
+    white = [np.full(5, 255.0), np.zeros(2), 0.0, np.full(5, 255), False]
+    broken = [*white[:place], np.array([0, 1, 2, 3, value]), *white[place + 1 :]]
+    with pytest.raises(
+        InputError, match=f"^{'next_' * (place > 0)}observations that are not whole numbers from 0 to 255"
+    ):
+        buffer.add(*broken)
+    with pytest.raises(InputError, match="not finite in float32, in rewards:"):  # and not in what looks like NaNs
+        buffer.add(*white[:2], np.nan, *white[3:])
+    assert len(buffer) == 0
+    buffer.add(*white)
+    assert buffer.sample(1).observations.tolist() == [[255] * 5]
 
 
 @settings(max_examples=200, deadline=None)

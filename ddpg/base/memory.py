@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gymnasium.spaces import Box
 
 from ddpg.base.errors import require
-from ddpg.base.spaces import size
+from ddpg.base.spaces import size, stored_size
 
 if TYPE_CHECKING:
     from resource import struct_rusage  # which Windows does not have
@@ -35,12 +35,12 @@ def check_memory(capacity: int, observation_space: Box, action_space: Box, count
     """Raise `InputError` if replay buffers do not fit into the memory.
 
     Args:
-        capacity: transitions that each holds, as float32.
+        capacity: transitions that each holds, as float32; observations of a uint8 space a byte an element.
         observation_space, action_space: of the transitions.
         count: number of buffers.
         others: bytes that other buffers take.
     """
-    needed = count * capacity * 4 * (2 * size(observation_space) + size(action_space) + 2)
+    needed = count * capacity * 4 * (2 * stored_size(observation_space) + size(action_space) + 2)
     together = f"{f'{count} buffers together need' if count > 1 else 'needs'} {needed / 1e9:,.1f} GB"
     beside = f" beside the {others / 1e9:,.1f} GB of others" if others else ""
     memory = physical_memory()

@@ -47,6 +47,11 @@ def size(space: Box) -> int:
     return math.prod(space.shape)
 
 
+def stored_size(space: Box) -> int:
+    """Return how many float32 numbers store one sample: one for each element, or for four of uint8."""
+    return -(-size(space) // 4) if space.dtype == np.uint8 else size(space)
+
+
 def centre_and_half_range(space: Box) -> tuple[np.ndarray, np.ndarray]:
     """Return the middle and half the width of the bounds, each float64 of shape `(size,)`, without overflow."""
     low, high = (bound.reshape(-1).astype(np.float64) for bound in (space.low, space.high))

@@ -1,11 +1,15 @@
 import subprocess
 import sys
 
+import numpy as np
 import psutil
 import pytest
+from conftest import ACTIONS
+from gymnasium.spaces import Box
 
+from ddpg import InputError
 from ddpg.base import memory
-from ddpg.base.memory import peak_memory, physical_memory
+from ddpg.base.memory import check_memory, peak_memory, physical_memory
 
 PROGRAM = """
 import numpy, ddpg.base.memory
@@ -30,6 +34,15 @@ def test_a_container_may_have_less_memory_than_the_machine(limit, expected, tmp_
         path.write_text(f"{limit}\n")
     monkeypatch.setattr(memory, "_LIMITS", (tmp_path / "none", path))
     assert physical_memory() == (expected or psutil.virtual_memory().total)
+
+
+@pytest.mark.parametrize(("dtype", "needed"), [(np.uint8, 2 * 36), (np.int16, 2 * 4 * 35), (np.float64, 2 * 4 * 35)])
+def test_an_image_takes_a_byte_for_each_of_its_numbers(dtype, needed, monkeypatch):
+    space = Box(0, 255, (5, 7), dtype)  # rounded up to whole float32 numbers
+    monkeypatch.setattr(memory, "physical_memory", lambda: 1000 * (needed + 4 * (2 + 2)))
+    check_memory(999, space, ACTIONS)
+    with pytest.raises(InputError, match="buffer capacity 1000"):
+        check_memory(1000, space, ACTIONS)
 
 
 MODULES = """

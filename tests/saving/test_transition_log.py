@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import ACTIONS, OBSERVATIONS
-from test_replay_buffer import numbers, transitions
+from gymnasium.spaces import Box
+from test_replay_buffer import images, numbers, transitions
 
 from ddpg import InputError, ReplayBuffer
 from ddpg.saving import transition_log
@@ -10,7 +11,7 @@ from ddpg.saving.transition_log import TransitionLog
 
 
 def restored(folder, buffer, parts):
-    other = ReplayBuffer(buffer.capacity, OBSERVATIONS, ACTIONS)
+    other = ReplayBuffer(buffer.capacity, buffer.observation_space, ACTIONS)
     log = TransitionLog(folder, parts)
     other.load_state_dict(buffer.state_dict(), log.read(buffer.added - len(buffer)))
     return other
@@ -63,6 +64,22 @@ def test_rows_on_any_place_of_the_ring_come_in_order(tmp_path):
     rows = buffer.rows(4, 8)
     np.testing.assert_array_equal(rows[:, 5] - 100, [4, 5, 6, 7])
     assert rows.dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(3,), (4,), (5, 7)], ids=str)
+def test_every_byte_of_an_image_comes_back_from_disk(tmp_path, shape):
+    shown, log = images(shape), TransitionLog(tmp_path)
+    count = len(shown)
+    buffer = ReplayBuffer(count + 37, Box(0, 255, shape, np.uint8), ACTIONS)
+    for first in (0, count):
+        buffer.add(shown, np.zeros((count, 2)), np.arange(first, first + count), shown[::-1], np.zeros(count))
+        log.write(buffer)
+    batch = restored(tmp_path, buffer, log.parts).transitions()
+    kept = np.arange(2 * count - buffer.capacity, 2 * count)
+    np.testing.assert_array_equal(batch.rewards, kept)
+    np.testing.assert_array_equal(batch.observations, shown.reshape(count, -1)[kept % count])
+    np.testing.assert_array_equal(batch.next_observations, shown[::-1].reshape(count, -1)[kept % count])
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors")) < 2 * count * 4 * buffer.width + 1000
 
 
 def test_parts_that_somebody_deletes_are_written_again(tmp_path):

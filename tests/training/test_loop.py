@@ -124,6 +124,7 @@ def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path, few_episodes):
         {"env__num_envs": 3, "exploration": {"name": "ornstein_uhlenbeck"}},
         {"env__num_envs": 2, "env__asynchronous": True, "gradient_steps_per_step": 0.3},
         {"gradient_stop": {"name": "manual", "scale": 0.5, "every": 3}, "agent__optimizer": "SGD"},
+        {"env": {**SMALL["env"], "id": "own_environments:Picture-v0", "kwargs": {}}},  # packed, and the ring goes round
     ],
     ids=str,
 )
