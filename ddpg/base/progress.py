@@ -11,12 +11,6 @@ from tqdm import tqdm
 Thing = TypeVar("Thing")
 
 _INTERVAL = 30  # seconds between two lines where there is no terminal
-_NOTEBOOK_WIDTH = 100
-
-
-def _in_notebook() -> bool:
-    """Return whether what is printed goes to a notebook, which redraws a line as a terminal does but has no width."""
-    return type(sys.stderr).__module__ == "ipykernel.iostream"
 
 
 def line(width: int | None, parts: Sequence[str], **state: Any) -> str:
@@ -53,10 +47,11 @@ class Bar(tqdm):  # type: ignore[type-arg] # it takes none when the program runs
     def __init__(self, title: str, parts: dict[str, str], shown: bool = True, **options: Any) -> None:
         self.parts = parts
         terminal = sys.stderr.isatty()
-        if not (shown and (terminal or _in_notebook() or options.get("leave", True))):
+        notebook = type(sys.stderr).__module__ == "ipykernel.iostream"  # redraws a line too, but has no width
+        if not (shown and (terminal or notebook or options.get("leave", True))):
             options["disable"] = True
-        if _in_notebook():
-            options["ncols"] = _NOTEBOOK_WIDTH
+        if notebook:
+            options["ncols"] = 100
         elif not terminal:
             options |= {"file": _Lines(sys.stderr), "mininterval": _INTERVAL}
         super().__init__(desc=title, dynamic_ncols=terminal, miniters=0, **options)

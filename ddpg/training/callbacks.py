@@ -14,12 +14,11 @@ from ddpg.training.run import Run
 class Callback:
     """Base of the callbacks: override what you want to hear of.
 
-    `run` is the seed's run: `run.step`, `run.agent`, `run.buffer`, `run.settings`, `run.folder`, `run.evaluate()`.
-    True, returned by any method but `on_start`, ends the training after the step under way, in the ordinary way: final
-    evaluation, checkpoint, result. Several seeds end together, at a step after which it is so for each of them.
+    True from any method ends the training after the step under way, in the ordinary way: checkpoint,
+    final evaluation, result. Several seeds end together, after a step in which it is so for each of them.
     """
 
-    def on_start(self, run: Run) -> None:
+    def on_start(self, run: Run) -> bool | None:
         """Training begins, or goes on from the checkpoint of `run.step`."""
 
     def on_step(self, run: Run, transitions: Transitions) -> bool | None:

@@ -25,9 +25,9 @@ def seeds(first: object, count: object) -> str:
 
 def default_folder(settings: Settings) -> Path:
     """Return `runs/<strategies>/<env>/<seed>/<time>`, as conf/train.yaml writes it for the command."""
-    of_seeds = seeds(settings.seed, settings.seeds)
-    names = settings.gradient_stop["name"], settings.critic_freeze["name"], settings.agent.bootstrap_actor
-    return Path("runs", strategy(*names), settings.env.id, of_seeds, f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
+    name = strategy(settings.gradient_stop["name"], settings.critic_freeze["name"], settings.agent.bootstrap_actor)
+    time = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+    return Path("runs", name, settings.env.id, seeds(settings.seed, settings.seeds), time)
 
 
 @contextmanager

@@ -98,6 +98,20 @@ def test_everything_is_heard_and_nothing_is_changed(tmp_path, interpreted, seeds
     assert [step for step, _ in heard.of("evaluation")] == [100] * seeds
 
 
+def test_a_callback_may_evaluate_meanwhile_and_nothing_is_changed(tmp_path):
+    """Even where the environments draw from the generators of the whole process."""
+
+    class Evaluates(Callback):
+        def on_step(self, run, transitions):
+            if run.step % 7 == 0:
+                assert len(run.evaluate(episodes=1).returns) == 1
+
+    settings = small(env__id="own_environments:Dice-v0", env__kwargs={}, total_steps=70)
+    (run,) = trained(tmp_path / "evaluates", settings, Evaluates())
+    (plain,) = trained(tmp_path / "plain", settings)
+    assert identical(state(run), state(plain))
+
+
 @pytest.mark.parametrize("method", ["on_step", "on_episode", "on_update", "on_evaluation"])
 def test_true_from_any_method_ends_the_training_in_the_ordinary_way(tmp_path, method):
     settings = small(evaluation={"interval": 40, "episodes": 1, "max_episode_steps": 1000}, total_steps=150)

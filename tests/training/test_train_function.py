@@ -198,9 +198,8 @@ def test_the_example_for_minari_works(monkeypatch):
         ("Pendulum-v1", {"callbacks": [print]}, r"callbacks=.*: must be a list of instances of ddpg\.Callback"),
         ("Pendulum-v1", {"resume": True}, r"resume=True: give the folder of the run"),
         ("Pendulum-v1", {"resume": True, "folder": "none"}, r"none: the folder holds no checkpoint"),
-        ("Pendulum-v1", {"transitions": 3}, r"transitions of type int: must be 5 arrays, observations, actions"),
-        ("Pendulum-v1", {"transitions": dataset(9)[:4]}, r"transitions of type tuple: must be 5 arrays"),
-        ("Pendulum-v1", {"transitions": dataset(200), "buffer_size": 130}, r"200 do not fit into buffer_size=130"),
+        ("Pendulum-v1", {"transitions": 3}, r"transitions of type int: must be arrays of observations, actions"),
+        ("Pendulum-v1", {"transitions": dataset(9)[:4]}, r"transitions of type tuple: must be arrays of"),
         ("MountainCarContinuous-v0", {"transitions": dataset(9)}, r"observation of shape \(9, 3\): expected \(2,\)"),
         ("Pendulum-v9", {}, r"env\.id=Pendulum-v9: no such environment is registered; did you mean Pendulum-v1\?"),
         (5, {}, r"environment=5: must be a name, a class or function that makes a gymnasium\.Env, or one itself\."),
@@ -218,7 +217,7 @@ def test_a_folder_is_kept_from_what_would_spoil_it():
     train("Pendulum-v1", folder="here", **SMALL)
     before = result("here")
     for environment, arguments, sentence in (
-        ("Pendulum-v1", {}, "folder=here: holds a run already; choose another, or resume=True to go on"),
+        ("Pendulum-v1", {}, "folder=here: holds a run already; choose another, or add resume=True"),
         ("Pendulum-v1", {"resume": True}, "total_steps=120: the run already stands at step 120"),
         ("Pendulum-v1", {"resume": True, "agent": {"polyak": 0.1}}, r"agent\.polyak: the run in here keeps"),
         (
