@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from ddpg.gradient_flow import GradientFlow
     from ddpg.networks import Actor, Critic
     from ddpg.replay_buffer import Batch, ReplayBuffer
+    from ddpg.training.callbacks import Callback, CSVLog, stop_at
+    from ddpg.training.train_function import train
 
 __all__ = [
     "DDPG",
     "Actor",
     "Batch",
+    "CSVLog",
+    "Callback",
     "CompiledUpdate",
     "Critic",
     "GaussianNoise",
@@ -24,6 +28,8 @@ __all__ = [
     "JointUpdate",
     "OrnsteinUhlenbeckNoise",
     "ReplayBuffer",
+    "stop_at",
+    "train",
 ]
 
 _MODULES = {
@@ -34,6 +40,8 @@ _MODULES = {
     "gradient_flow": ["GradientFlow"],
     "networks": ["Actor", "Critic"],
     "replay_buffer": ["Batch", "ReplayBuffer"],
+    "training.callbacks": ["CSVLog", "Callback", "stop_at"],
+    "training.train_function": ["train"],
 }
 
 

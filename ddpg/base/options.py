@@ -145,9 +145,9 @@ def _sentence(error: ErrorDetails, model: type[Options]) -> str:
         return own if not key or own.startswith(key) else f"{key}.{own}"
     match error["type"]:
         case "extra_forbidden":
-            return f"{key}={value}: there is no such setting; {choices(model.valid_keys(), key)}"
-        case "missing":
-            return f"{key}: the setting is missing; give {key}=…"
+            known = {*model.valid_keys()} - {key}
+            in_sections = [each for each in known if each.endswith(f".{key}")]
+            return f"{key}={value}: there is no such setting; {choices(in_sections or known, key)}"
         case "literal_error":
             valid = [each.strip(" '") for each in context["expected"].replace(" or ", ",").split(",")]
             return f"{key}={value}: no such choice; {choices(valid, value)}"

@@ -1,4 +1,4 @@
-"""Progress bars that fit the terminal, and a spinner; in a log a line now and then, or none."""
+"""Progress bars that fit the terminal or the notebook, and a spinner; in a log a line now and then, or none."""
 
 import sys
 import threading
@@ -33,7 +33,7 @@ def line(width: int | None, parts: Sequence[str], **state: Any) -> str:
 
 
 class Bar(tqdm):  # type: ignore[type-arg] # it takes none when the program runs
-    """A progress bar of which no number is cut. Where there is no terminal, a line every 30 s, the first and the last.
+    """A progress bar of which no number is cut. In a log, a line every 30 s, the first and the last.
 
     The environment variable TQDM_DISABLE takes it away.
 
@@ -41,15 +41,18 @@ class Bar(tqdm):  # type: ignore[type-arg] # it takes none when the program runs
         title: first word of the line.
         parts: formats of what follows the bar, by names; the least important last. Empty ones are left out.
         shown: whether there is a bar at all.
-        options: further arguments of `tqdm`. With `leave=False` there are no lines without a terminal.
+        options: further arguments of `tqdm`. With `leave=False` there are no lines in a log.
     """
 
     def __init__(self, title: str, parts: dict[str, str], shown: bool = True, **options: Any) -> None:
         self.parts = parts
         terminal = sys.stderr.isatty()
-        if not (shown and (terminal or options.get("leave", True))):
+        notebook = type(sys.stderr).__module__ == "ipykernel.iostream"  # redraws a line too, but has no width
+        if not (shown and (terminal or notebook or options.get("leave", True))):
             options["disable"] = True
-        if not terminal:
+        if notebook:
+            options["ncols"] = 100
+        elif not terminal:
             options |= {"file": _Lines(sys.stderr), "mininterval": _INTERVAL}
         super().__init__(desc=title, dynamic_ncols=terminal, miniters=0, **options)
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from ddpg.base.options import Options
 from ddpg.command_line import hints
+from ddpg.training import run_folder
 from ddpg.training.settings import FAMILIES, Settings, defaults
 
 # Beside the package where it is installed, beside its folder in a checkout.
@@ -24,8 +25,8 @@ def register() -> None:
     ConfigStore.instance().store(name="settings", node=defaults())
     resolvers: dict[str, Callable[..., Any]] = {
         "short": _short,
-        "strategy": _strategy,
-        "seeds": _seeds,
+        "strategy": run_folder.strategy,
+        "seeds": run_folder.seeds,
         "program": hints.program,
         "settings_help": lambda *, _root_: settings_help(_root_),
     }
@@ -65,15 +66,3 @@ def _line(key: str, said: str, value: object) -> list[str]:
 def _short(name: str) -> str:
     """Return a name that a folder may have: 255 bytes at most, of which a sweep's overrides may take more."""
     return name if len(name) <= 150 else f"{name[:130]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
-def _strategy(stop: object, freeze: object, bootstrap_actor: object) -> str:
-    """Return a folder's name, which TensorBoard shows the beginning of: the usual freeze goes without saying."""
-    return "-".join(map(str, [stop, *([freeze] if freeze != "requires_grad" else []), bootstrap_actor]))
-
-
-def _seeds(first: object, count: object) -> str:
-    """Return the name of a folder for the seeds; what is no number gets its sentence later."""
-    if isinstance(first, int) and isinstance(count, int) and count > 1:
-        return f"{first}-{first + count - 1}"
-    return str(first)

@@ -4,12 +4,10 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -25,6 +23,7 @@ from ddpg.gradient_stop import GradientStop
 from ddpg.training.loop import Training, check_runs, folders
 from ddpg.training.resume import go_on, kept, left_off
 from ddpg.training.run import DivergedError
+from ddpg.training.run_folder import alone
 from ddpg.training.settings import Settings
 from ddpg.training.stopping import Stopped
 
@@ -83,7 +82,7 @@ def _train(config: DictConfig, program: list[str]) -> float | None:
         settings, contents = _settings(config, context.overrides.task)
         if context.mode == RunMode.MULTIRUN:
             return job.train_apart(folder, settings, program, context.runtime.cwd)
-        with _alone(folder):
+        with alone(folder):
             _run(folder, settings, contents)
     return None
 
@@ -91,18 +90,8 @@ def _train(config: DictConfig, program: list[str]) -> float | None:
 def _train_job() -> None:
     folder, settings = job.receive()
     # The process of a sweep that was broken off may still be saving.
-    with mistakes.in_sentences(folder), _alone(folder, patience=job.TIME_TO_SAVE + 5):
+    with mistakes.in_sentences(folder), alone(folder, patience=job.TIME_TO_SAVE + 5):
         _run(folder, settings, left_off(folder, settings))
-
-
-@contextmanager
-def _alone(folder: Path, patience: float = 0) -> Iterator[None]:
-    """Refuse a run that another process is training; its lock ends with it, however that ends."""
-    try:
-        with FileLock(folder / ".lock", timeout=patience):
-            yield
-    except Timeout:
-        raise InputError(f"{folder}: another process is training this run; wait for it, or stop it.") from None
 
 
 def _run(folder: Path, settings: Settings, contents: list[dict[str, Any]]) -> None:

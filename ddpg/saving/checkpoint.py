@@ -28,7 +28,7 @@ from ddpg.base.memory import physical_memory
 from ddpg.saving import files
 
 FOLDER = "checkpoints"
-FORMAT = "4"
+FORMAT = "5"
 Content = TypeVar("Content")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from torch import Tensor
 from tqdm import tqdm
@@ -29,7 +30,7 @@ from ddpg.environments import make_environment, repeats
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
 from ddpg.training.evaluation import FINAL_EPISODES, Evaluation, evaluate
-from ddpg.training.run import DivergedError, Run
+from ddpg.training.run import RESULT_NAME, DivergedError, Run
 from ddpg.training.settings import Settings
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
 
@@ -79,20 +80,25 @@ class Training:
     Args:
         settings: settings of all runs.
         folder: where the runs go, as `folders` says.
+        environment, callbacks: of each `Run`.
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
         FaultyEnvironmentError: if an environment cannot be reset.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, environment: EnvSpec | None = None, callbacks: Sequence[Any] = ()
+    ) -> None:
         self.settings = settings
         suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         torch.set_num_threads(settings.threads or suitable)
-        env = settings.env
-        self.evaluation_environment = make_environment(env.id, env.kwargs)
+        self.evaluation_environment = make_environment(environment or settings.env.id, settings.env.kwargs)
         self._try_to_repeat()
-        self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
+        self.runs = [
+            Run(settings.of_seed(seed), each, environment, callbacks)
+            for seed, each in folders(folder, settings).items()
+        ]
         self.failures: dict[int, Exception] = {}
         """why seeds had to be given up, by seed"""
         self._seconds = 0.0
@@ -123,6 +129,9 @@ class Training:
                 stacklevel=2,
             )
         self._seconds = max([run.load(content) for run, content in zip(self.runs, contents, strict=True)])
+        if all((run.folder / RESULT_NAME).exists() for run in self.runs):
+            for run in self.runs:
+                run.ends = False  # what a callback has ended, somebody wants to go on with
         self._choose_code()
 
     def run(self) -> dict[int, Evaluation]:
@@ -137,9 +146,10 @@ class Training:
         with stop_requests() as self._request, ExitStack() as stack:
             for run in self.runs:
                 stack.enter_context(run.open(shown=run is self.runs[0]))
+                run.tell("on_start")
             try:
                 self._each(self._evaluate_if_due)  # a stop may have broken it off
-                while self.step < self.settings.total_steps:
+                while self.step < self.settings.total_steps and not all(run.ends for run in self.runs):
                     self._heed()
                     self.advance()
             except Stopped:
@@ -261,18 +271,21 @@ class Training:
 
     def _evaluate_if_due(self, run: Run) -> None:
         if run.evaluation_due:
-            self._evaluate(run)
+            evaluation = self._evaluate(run)
             run.evaluation_due = False
+            run.tell("on_evaluation", evaluation)
 
-    def _evaluate(self, run: Run) -> None:
-        run.telemetry.evaluation(self.step, self._evaluated(run, range(self.settings.evaluation.episodes)))
+    def _evaluate(self, run: Run) -> Evaluation:
+        evaluation = self._evaluated(run, range(self.settings.evaluation.episodes))
+        run.telemetry.evaluation(self.step, evaluation)
+        return evaluation
 
     def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
         environment, limit = self.evaluation_environment, self.settings.evaluation.max_episode_steps
         environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
         return evaluate(run.agent, environment, episodes, limit, self._heed)
 
-    def _each(self, do: Callable[[Run], None]) -> None:
+    def _each(self, do: Callable[[Run], object]) -> None:
         """Call `do` for every run. Of several, one that fails is given up, and the others go on."""
         for run in list(self.runs):
             try:

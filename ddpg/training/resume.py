@@ -49,8 +49,8 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
     )
     env_id = composed["env"]["id"] if "env.id" in typed else None
     found = contents(folder, env_id)
-    if env_id is not None:
-        find_environment(env_id)  # its module registers the name that the run knows it by
+    if ":" in (env_id or ""):
+        find_environment(str(env_id))  # its module registers the name that the run knows it by
     saved = found[0]["settings"] | {"seeds": len(found)}
     settings = Settings.check(saved | {key: composed[key] for key in _CHANGEABLE if key in typed})
     step = found[0]["training"]["step"]

@@ -4,12 +4,13 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from torch import Tensor
 
@@ -21,12 +22,12 @@ from ddpg.base.memory import peak_memory
 from ddpg.base.normalization import RewardScale
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
-from ddpg.environments import Collector, NStep, Transitions, make_vector
+from ddpg.environments import Collector, NStep, Transitions, make_environment, make_vector
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
 from ddpg.saving.transition_log import TransitionLog
-from ddpg.training.evaluation import FIRST_SEED, Evaluation
+from ddpg.training.evaluation import FIRST_SEED, Evaluation, evaluate
 from ddpg.training.settings import AgentSettings, Settings
 from ddpg.training.telemetry import Telemetry, applied_gradients, target_actor_gap
 
@@ -65,6 +66,8 @@ class Run:
     Args:
         settings: of this run, with its own seed.
         folder: where events, checkpoints and result go.
+        environment: what `make_environment` takes, if it is not what `settings.env.id` names.
+        callbacks: are told what happens, as `ddpg.training.callbacks.Callback` says.
 
     Raises:
         InputError: if the environment, the device or the memory do not allow the settings.
@@ -75,12 +78,19 @@ class Run:
     """while the run is under way"""
     compiled_policy: CompiledPolicy | None = None
     """acts in place of the agent's actor, if there is one"""
+    evaluation: Evaluation | None = None
+    """the final one, when training has ended"""
+    _statistics: Any = None
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, environment: EnvSpec | None = None, callbacks: Sequence[Any] = ()
+    ) -> None:
         self.settings = settings
         self.folder = folder
+        self.callbacks = callbacks
         env = settings.env
-        vector = make_vector(env.id, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
+        self.environment = environment or env.id
+        vector = make_vector(self.environment, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
         self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
@@ -104,6 +114,8 @@ class Run:
         """environment step at which an update was last measured"""
         self.evaluation_due = False
         """whether one is to be done before the next step; a stop may have broken it off"""
+        self.ends = False
+        """whether a callback asks to end the training after this step"""
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs)
 
@@ -119,6 +131,21 @@ class Run:
         """Close the environments."""
         self.collector.close()
 
+    def tell(self, event: str, *happened: object) -> None:
+        """Call the callbacks' method of this name."""
+        for callback in self.callbacks:
+            self.ends |= bool(getattr(callback, event)(self, *happened))
+
+    def evaluate(self, episodes: int = 10) -> Evaluation:
+        """Evaluate the policy as it is, without exploration; episode i starts from `reset(seed=10000 + i)`."""
+        whole("episodes", episodes, least=1)
+        environment = make_environment(self.environment, self.settings.env.kwargs)
+        try:
+            environment.freeze(self.collector.statistics if self._statistics is None else self._statistics)
+            return evaluate(self.agent, environment, range(episodes), self.settings.evaluation.max_episode_steps)
+        finally:
+            environment.close()
+
     def interact(self) -> None:
         """Take one step in every environment, and store the transitions.
 
@@ -126,6 +153,7 @@ class Run:
             DivergedError: if the actor's actions are not finite.
             FaultyEnvironmentError: if an environment does not do what it must.
         """
+        self.ends = False
         transitions = self.collector.step(self._actions())
         self.agent.observe(transitions.observations)
         if self.settings.normalize_rewards:
@@ -139,6 +167,7 @@ class Run:
         self.step += count
         self.telemetry.advance(count)
         self._follow_episodes(transitions)
+        self.tell("on_step", transitions)
 
     def sample(self) -> Batch:
         """Draw a batch; its rewards are normalized by what is known of them now."""
@@ -164,6 +193,7 @@ class Run:
         ended = transitions.terminations | transitions.truncations
         if ended.any():
             self.telemetry.episode(self.step, self.returns[ended].mean(), self.lengths[ended].mean())
+            self.tell("on_episode", self.returns[ended])
             self.returns[ended] = 0
             self.lengths[ended] = 0
             self.agent.exploration.reset(ended)
@@ -200,10 +230,11 @@ class Run:
         return self._copy
 
     def check(self, measurements: Mapping[str, Tensor]) -> None:
-        """Raise `DivergedError` if a loss among an update's measurements is not finite."""
-        losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor") if tag in measurements}
+        """Raise `DivergedError` if a loss among an update's measurements is not finite; tell the callbacks else."""
+        losses = {tag: float(measurements[tag]) for tag in ("losses/critic", "losses/actor")}
         if not all(map(math.isfinite, losses.values())):
             raise self._diverged(", ".join(f"{tag}={value}" for tag, value in losses.items()))
+        self.tell("on_update", measurements)
 
     def _broken_weights(self) -> list[str]:
         """Return the names of the parameters that are not finite."""
@@ -254,6 +285,7 @@ class Run:
                 "lengths": self.lengths,
                 "measured_step": self.measured_step,
                 "evaluation_due": self.evaluation_due,
+                "ends": self.ends,
                 "statistics": self.collector.statistics,
                 "n_step": self._n_step.state_dict(),
                 "reward_scale": self._reward_scale.state_dict(),
@@ -269,9 +301,10 @@ class Run:
         kept = [step for step in steps if step <= self.step][: self.settings.checkpoint.keep]
         for step in set(steps) - set(kept):
             (self.folder / checkpoint.FOLDER / checkpoint.name(step)).unlink(missing_ok=True)
-        # Each environment step adds one transition, of several steps a little later.
+        # Each environment step adds one transition to those that the run began with, of n steps a little later.
         unfinished = (self.settings.n_step - 1) * self.settings.env.num_envs
-        self._log.delete_before(min(kept) - unfinished - self.buffer.capacity)
+        added = self.buffer.added - (self.step - min(kept)) - unfinished
+        self._log.delete_before(added - self.buffer.capacity)
 
     def load(self, content: dict[str, Any]) -> float:
         """Go on from a checkpoint's content, and return the seconds of training so far.
@@ -295,6 +328,7 @@ class Run:
             self.evaluation_due = bool(state["evaluation_due"])
             self._n_step.load_state_dict(state["n_step"])
             self._reward_scale.load_state_dict(state["reward_scale"])
+            self.ends = bool(state["ends"])
             seconds = real("seconds", state["seconds"], least=0)
         self._described = content["settings"] == self.settings.model_dump()
         return seconds
@@ -316,6 +350,7 @@ class Run:
         Raises:
             InputError: if the result cannot be written.
         """
+        self.evaluation, self._statistics = evaluation, self.collector.statistics
         self.telemetry.final_evaluation(self.step, evaluation)
         result = {
             "mean_return": float(evaluation.returns.mean()),

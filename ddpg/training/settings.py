@@ -37,8 +37,8 @@ Keywords = Annotated[
 
 
 def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
-    """Return the type of a mapping of a name and settings that the family accepts."""
-    return Annotated[dict[str, Any], AfterValidator(lambda choice: family.make(choice).as_data())]
+    """Return the type of a choice that the family accepts; it becomes a mapping of its name and settings."""
+    return Annotated[dict[str, Any], BeforeValidator(lambda choice: family.make(choice).as_data())]
 
 
 class EnvironmentSettings(Options):
@@ -103,13 +103,13 @@ class Settings(Options):
     )
     log_interval: Count = Field(200, description="environment steps between two points of the learning curves")
     audit: bool = Field(False, description="audit the first and the last update: report and pictures")
-    env: EnvironmentSettings
-    agent: AgentSettings
-    gradient_stop: _option_of(GradientStop)  # type: ignore[valid-type]
-    critic_freeze: _option_of(CriticFreeze)  # type: ignore[valid-type]
-    exploration: _option_of(Exploration)  # type: ignore[valid-type]
-    evaluation: EvaluationSettings
-    checkpoint: CheckpointSettings
+    env: EnvironmentSettings = EnvironmentSettings.check({})
+    agent: AgentSettings = AgentSettings.check({})
+    gradient_stop: _option_of(GradientStop) = "no_grad"  # type: ignore[valid-type]
+    critic_freeze: _option_of(CriticFreeze) = "requires_grad"  # type: ignore[valid-type]
+    exploration: _option_of(Exploration) = "gaussian"  # type: ignore[valid-type]
+    evaluation: EvaluationSettings = EvaluationSettings.check({})
+    checkpoint: CheckpointSettings = CheckpointSettings.check({})
 
     @model_validator(mode="after")
     def _check_batch_size(self) -> Self:
@@ -136,12 +136,12 @@ class Settings(Options):
 
 
 def defaults(model: type[Options] = Settings) -> dict[str, Any]:
-    """Return the default of every setting; the choices of `FAMILIES` have none, since config groups choose."""
+    """Return the default of every setting, but for the choices of `FAMILIES`, which config groups choose."""
     values: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Options):
             values[name] = defaults(field.annotation)
-        elif not field.is_required():
+        elif name not in [family.kind for family in FAMILIES]:
             values[name] = None if field.default_factory else field.default
     return values
 

@@ -1,5 +1,6 @@
 """Bars at every width, lines in a log, and nothing of what is soon over."""
 
+import io
 import os
 import re
 import subprocess
@@ -75,6 +76,18 @@ def test_the_log_of_a_training_is_a_few_lines(command):
     assert len(between) <= 10  # none, unless the machine stands still for minutes
     assert "\r" not in err
     assert len(out.splitlines()) == 2
+
+
+def test_in_a_notebook_there_is_a_bar_which_redraws_its_line(monkeypatch):
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream", "encoding": "utf-8"})()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Bar("Pendulum-v1", {"steps": "{n_fmt}/{total_fmt}"}, total=10) as bar:
+        bar.update(10)
+    assert list(fleeting(range(3), "final evaluation")) == [0, 1, 2]
+    drawn = stream.getvalue().split("\r")
+    assert any(re.fullmatch("Pendulum-v1 █+ 10/10\n?", each) and len(each.rstrip()) == 100 for each in drawn)
+    assert any("final evaluation" in each for each in drawn)
+    assert not drawn[-1].strip()
 
 
 @pytest.mark.parametrize("disable", [True, False])

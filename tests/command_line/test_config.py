@@ -32,6 +32,12 @@ def test_every_setting_is_composed_and_valid(composed, overrides):
     assert set(values) == set(settings.model_dump())
 
 
+def test_the_command_and_the_settings_have_the_same_defaults(composed):
+    values = OmegaConf.to_container(composed())
+    del values["resume"]
+    assert Settings.check(values) == Settings.check({})
+
+
 def test_the_help_has_each_setting_with_its_value_and_fits_a_terminal(composed):
     lines = settings_help(composed("agent.polyak=0.25", "gradient_stop=manual")).splitlines()
     assert max(map(len, lines)) <= 80

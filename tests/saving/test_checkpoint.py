@@ -190,7 +190,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path):
     with pytest.raises(InputError, match=r"holds no checkpoint"):
         DDPG.load(tmp_path)
     (tmp_path / "later.pt").write_bytes(ours('{"agent": {}}', form="99"))
-    with pytest.raises(InputError, match=r"a checkpoint of format 99, this version reads 4"):
+    with pytest.raises(InputError, match=r"a checkpoint of format 99, this version reads 5"):
         DDPG.load(tmp_path / "later.pt")
     (tmp_path / "old.pt").write_bytes(torch_saved(tmp_path))
     with pytest.raises(InputError, match=r"old\.pt: not a checkpoint"):

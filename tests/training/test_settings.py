@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small_runs import SMALL, small
 
 from ddpg import InputError
+from ddpg.gradient_stop import EditGradient
 from ddpg.training.settings import Settings, flat
 
 
@@ -14,6 +15,8 @@ from ddpg.training.settings import Settings, flat
     ("changes", "sentence"),
     [
         ({"sed": 3}, "sed=3: there is no such setting; did you mean seed?"),
+        ({"sigma": 3}, r"sigma=3: there is no such setting; Valid: exploration\.sigma\."),
+        ({"interval": 9}, r"interval=9: .*; did you mean evaluation\.interval\? Valid: checkpoint\.interval, eval"),
         ({"agent__actor_rl": 1}, r"agent\.actor_rl=1: there is no such setting; did you mean agent\.actor_lr\?"),
         ({"agent__actor_lr": -0.1}, r"agent\.actor_lr=-0\.1: must be greater than 0; 0\.001 is valid"),
         ({"agent__actor_lr": float("inf")}, r"agent\.actor_lr=inf: must be a finite number"),
@@ -47,6 +50,15 @@ def test_a_mistake_is_named_with_its_rule_and_the_nearest_valid_choice(changes, 
     with pytest.raises(InputError, match=sentence) as raised:
         small(**changes)
     assert "\n" not in str(raised.value)
+
+
+def test_a_choice_goes_by_a_name_a_mapping_or_an_instance():
+    manual = {"name": "manual", "scale": 0.5, "every": 1}
+    for choice in (manual, {"name": "manual", "scale": 0.5}, EditGradient(scale=0.5)):
+        assert small(gradient_stop=choice).gradient_stop == manual
+    assert small(exploration="gaussian") == small()
+    with pytest.raises(InputError, match=r"^exploration=3: expected a name, or an instance of Exploration\."):
+        small(exploration=3)
 
 
 def test_every_mistake_is_named_at_once():
