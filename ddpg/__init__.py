@@ -49,5 +49,10 @@ def __getattr__(name: str) -> Any:
     # On first use: the audit needs nothing but PyTorch, and its pytest plugin not even that before a test asks for it.
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"ddpg.{module}"), name)
+            try:
+                return getattr(import_module(f"ddpg.{module}"), name)
+            except ModuleNotFoundError as error:
+                if not module.startswith("training.") or str(error.name).startswith("ddpg"):
+                    raise
+                raise ImportError(f"ddpg.{name} needs {error.name}: pip install 'ddpg[train]' brings it.") from error
     raise AttributeError(f"module 'ddpg' has no attribute {name!r}")

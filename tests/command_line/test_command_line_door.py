@@ -21,6 +21,7 @@ EXTRA = [
     "tensorboard",
     "yaml",
 ]
+TRAINING = ["CSVLog", "Callback", "stop_at", "train"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -42,7 +43,7 @@ def test_the_library_needs_no_extra(tmp_path):
     absent = f"import sys; sys.modules.update(dict.fromkeys({EXTRA})); "
     use = (
         "import ddpg, numpy as np; from gymnasium.spaces import Box; "
-        "[getattr(ddpg, name) for name in ddpg.__all__]; "
+        f"[getattr(ddpg, name) for name in ddpg.__all__ if name not in {TRAINING}]; "
         "agent = ddpg.DDPG(Box(-1, 1, (2,)), Box(-1, 1, (1,))); path = 'agent.safetensors'; "
         "agent.save(path); ddpg.DDPG.load(path); "
         "import ddpg.compiled.compilation"
@@ -50,6 +51,13 @@ def test_the_library_needs_no_extra(tmp_path):
     subprocess.run(
         [sys.executable, "-c", absent + use], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_training_in_python_names_the_extra_that_it_needs(name):
+    use = f"import sys; sys.modules.update(dict.fromkeys({EXTRA})); from ddpg import {name}"
+    done = subprocess.run([sys.executable, "-c", use], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr.splitlines()[-1] == f"ImportError: ddpg.{name} needs yaml: pip install 'ddpg[train]' brings it."
 
 
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("benchmark.py", "train.py")])
