@@ -17,6 +17,7 @@ SMALL = [
     "log_interval=20",
     "evaluation.interval=60",
     "evaluation.episodes=1",
+    "evaluation.final_episodes=5",
     "env.kwargs={max_episode_steps: 20}",
 ]
 SCRIPTS = Path(__file__).parents[1] / "scripts"

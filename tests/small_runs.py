@@ -44,7 +44,7 @@ SMALL = {
     "gradient_steps_per_step": 1,
     "log_interval": 20,
     "audit": False,
-    "evaluation": {"interval": 100, "episodes": 1, "max_episode_steps": 1000},
+    "evaluation": {"interval": 100, "episodes": 1, "final_episodes": 5, "max_episode_steps": 1000},
     "checkpoint": {"interval": 1000, "keep": 2},
 }
 

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 from ddpg.base.errors import blamed, choices, require, theirs
@@ -18,18 +19,23 @@ def named(key: str, name: str) -> Any:
     Raises:
         InputError: if it is no such name, the module cannot be imported, or the object is not in it.
     """
-    module, _, attribute = name.replace(":", ".").rpartition(".")
+    place, _, attribute = name.rpartition(".")
     require(
-        all(part.isidentifier() for part in (*module.split("."), attribute)),
+        all(part.isidentifier() for part in (*place.split("."), attribute)),
         f"{key}={name}: no name of an object in a module; my_module.MyClass is valid.",
     )
+    found = module(key, name, place)
+    near = choices([each for each in vars(found) if not each.startswith("_")], attribute)
+    require(hasattr(found, attribute), f"{key}={name}: the module {place} has no {attribute}; {near}")
+    return getattr(found, attribute)
+
+
+def module(key: str, value: str, name: str) -> ModuleType:
+    """Import the module of this name, for the value of a setting; raise `InputError` if it cannot be imported."""
     if os.getcwd() not in sys.path:  # at the end, where it shadows nothing
         sys.path.append(os.getcwd())
     try:
-        found = importlib.import_module(module)
+        return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
-        mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
-        raise theirs(f"{key}={name}: the module {module} cannot be imported: {blamed(error)}{mend}.", error) from error
-    near = choices([each for each in vars(found) if not each.startswith("_")], attribute)
-    require(hasattr(found, attribute), f"{key}={name}: the module {module} has no {attribute}; {near}")
-    return getattr(found, attribute)
+        mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == name else ""
+        raise theirs(f"{key}={value}: the module {name} cannot be imported: {blamed(error)}{mend}.", error) from error

@@ -102,6 +102,10 @@ class RewardScale:
         """Take the rewards of a step into the statistics, `(num_envs,)`; where an episode has ended, begin anew."""
         self._sums = self._discount * self._sums + rewards
         self._statistics.update(self._sums)  # type: ignore[no-untyped-call]
+        self.reset(ended)
+
+    def reset(self, ended: np.ndarray | bool = True) -> None:
+        """Begin the sums anew where an episode has ended."""
         self._sums[ended] = 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ddpg.base.progress import fleeting
 from ddpg.command_line import hints, mistakes
 from ddpg.environments import find_environment, make_environment
 from ddpg.saving import agent_state
-from ddpg.training.evaluation import FINAL_EPISODES, evaluate
+from ddpg.training.evaluation import evaluate
 from ddpg.training.resume import run_content
 from ddpg.training.settings import Settings
 
@@ -23,7 +23,7 @@ def main() -> None:
         description="Evaluate the policy of a run without exploration. Episode i starts from reset(seed=10000 + i).",
     )
     parser.add_argument("run", type=Path, help="a run's folder, or a checkpoint in it")
-    parser.add_argument("--episodes", type=int, help=f"how many; {FINAL_EPISODES} by default, 3 with --render")
+    parser.add_argument("--episodes", type=int, help="how many; as many as the run's final evaluation, 3 with --render")
     parser.add_argument("--render", action="store_true", help="watch the policy in a window")
     parser.add_argument("--device", default="cpu", help="where the policy is computed; cpu by default")
     parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from ddpg.base.errors import Note, require, whole
+from ddpg.environments.episodes import CheckedEnvironment
 from ddpg.environments.repetition import Statistics, merged
 
 
@@ -77,6 +78,18 @@ class Collector:
             acted, self._resetting = ~self._resetting, ended
             transitions = Transitions(*(column[acted] for column in transitions))
         return transitions
+
+    def restart(self) -> None:
+        """Leave the episodes under way and begin the next ones."""
+        self.observations = np.array(self.vector.reset()[0])
+
+    @property
+    def single(self) -> CheckedEnvironment:
+        """The one environment of a vector of `make_vector`, to be used between two episodes: see `restart`."""
+        assert isinstance(self.vector, SyncVectorEnv) and self.num_envs == 1
+        environment = self.vector.envs[0].env  # type: ignore[attr-defined]
+        assert isinstance(environment, CheckedEnvironment)
+        return environment
 
     def close(self) -> None:
         """Close the environments."""

@@ -59,6 +59,12 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         freeze(self.env)
         self._frozen = kept
 
+    def thaw(self) -> None:
+        """Put the statistics that were frozen back, and go on updating them."""
+        if self._frozen is not None:
+            self.statistics, self._frozen = self._frozen, None
+        freeze(self.env, False)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._seed, self._step = seed, 0
         if self._frozen is not None:

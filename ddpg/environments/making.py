@@ -1,19 +1,21 @@
 """Find, make and check the environments that a user names."""
 
+import copy
 import difflib
 import functools
-import importlib
-import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.envs.registration import EnvSpec, WrapperSpec, load_env_creator
+from gymnasium.spaces import Dict, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import FlattenObservation
 
+from ddpg.base import imports
 from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, require, theirs
 from ddpg.base.spaces import check_spaces
 from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
@@ -21,34 +23,48 @@ from ddpg.environments.processes import Processes
 from ddpg.environments.repetition import contained
 
 
-def find_environment(env_id: str) -> EnvSpec:
-    """Return what gymnasium has registered under a name, after importing the module of `module:Name-v0`.
+def find_environment(env_id: str, wrappers: Sequence[str] = ()) -> EnvSpec:
+    """Return what gymnasium makes the environment of this name from.
+
+    Args:
+        env_id: a registered name; `module:Name-v0`, whose module is imported first; or `module:Name`, a class or
+            function in it that makes an environment.
+        wrappers: dotted names of what to put around it, the innermost first; imported.
 
     Raises:
-        InputError: if the module cannot be imported, or nothing is registered under the name.
+        InputError: if a module cannot be imported, or there is no such environment or wrapper.
     """
+    return wrapped(_find(env_id), wrappers)
+
+
+def wrapped(spec: EnvSpec, wrappers: Sequence[str]) -> EnvSpec:
+    """Return the specification of an environment with wrappers around it, as for `find_environment`."""
+    spec = copy.copy(spec)
+    for name in wrappers:
+        imports.named("env.wrappers", name)
+        module, _, attribute = name.rpartition(".")
+        spec.additional_wrappers += (WrapperSpec(attribute, f"{module}:{attribute}", {}),)
+    return spec
+
+
+def _find(env_id: str) -> EnvSpec:
     module, _, name = env_id.rpartition(":")
     require(
         not module or all(part.isidentifier() for part in module.split(".")),
         f"env.id={env_id}: {module} is no module's name; module:Name-v0 is valid.",
     )
-    try:
-        if module:
-            if os.getcwd() not in sys.path:  # at the end, where it shadows nothing
-                sys.path.append(os.getcwd())
-            with contained():
-                importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # whatever a stranger's module may raise
-        mend = "; mind PYTHONPATH" if isinstance(error, ModuleNotFoundError) and error.name == module else ""
-        raise theirs(
-            f"env.id={env_id}: the module {module} cannot be imported: {blamed(error)}{mend}.", error
-        ) from error
+    if module:
+        with contained():
+            imports.module("env.id", env_id, module)
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
+        make = getattr(sys.modules.get(module), name, None)
+        if callable(make):
+            return EnvSpec(name, entry_point=make)
         near = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
         meant = f"did you mean {near[0]}? " if near else ""
-        yours = f"does {module} register it?" if module else f"If it is yours: env.id=module:{name}."
+        yours = f"{module} neither registers nor defines it." if module else f"If it is yours: env.id=module:{name}."
         raise InputError(f"env.id={env_id}: no such environment is registered; {meant}{yours}") from error
 
 
@@ -56,6 +72,8 @@ def make_environment(
     environment: str | EnvSpec, kwargs: Mapping[str, Any], render_mode: str | None = None
 ) -> CheckedEnvironment:
     """Make one environment with spaces that DDPG takes, held to gymnasium's interface.
+
+    Observations that are dicts or tuples are flattened to rows of numbers.
 
     Args:
         environment: a name, as `find_environment` takes it, or what that returns.
@@ -85,6 +103,8 @@ def make_environment(
     except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
         arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
         raise theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
+    if isinstance(made.observation_space, Dict | Tuple):
+        made = FlattenObservation(made)
     try:
         check_spaces(made.observation_space, made.action_space)
     except InputError as error:
@@ -127,7 +147,8 @@ def _make_seeded(spec: EnvSpec, kwargs: Mapping[str, Any], num_envs: int, seed: 
         return SeededEpisodes(make_environment(spec, kwargs), seed, index)
     except InputError as error:
         fault = FaultyEnvironmentError(
-            f"{error} A run needs {num_envs + 1} at a time: {num_envs} to train in, one to evaluate in."
+            f"{error} A run needs {num_envs + 1} at a time: {num_envs} to train in, one to evaluate in. If only one "
+            "can exist, evaluation.shared=true evaluates in that of the training."
         )
         fault.details = error.details
         raise fault from error

@@ -40,17 +40,24 @@ class NStep:
             window.append(row)
             while window and (len(window) == self._steps or row.terminations or row.truncations):
                 complete.append(self._joined(window))
-                window.popleft()
         columns = zip(*complete, strict=True) if complete else (column[:0] for column in transitions)
         return Transitions(*map(np.array, columns))
 
+    def close(self) -> Transitions | None:
+        """Return what is open, as at a truncation; None if nothing is."""
+        complete = [self._joined(window) for window in self._windows for _ in range(len(window))]
+        return Transitions(*map(np.array, zip(*complete, strict=True))) if complete else None
+
     def _joined(self, window: deque[Transitions]) -> Transitions:
-        first, last = window[0], window[-1]
+        """Take the window's first transition away, and return what the window makes of it."""
+        last = window[-1]
         weights = self._discount ** np.arange(len(window))
+        rewards = weights @ [row.rewards for row in window]
+        first = window.popleft()
         return last._replace(
             observations=first.observations,
             actions=first.actions,
-            rewards=weights @ [row.rewards for row in window],
+            rewards=rewards,
             terminations=1 - weights[-1] * (1 - last.terminations),
         )
 

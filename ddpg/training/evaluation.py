@@ -12,7 +12,6 @@ from ddpg.agent import DDPG
 from ddpg.base.spaces import as_rows
 
 FIRST_SEED = 10_000
-FINAL_EPISODES = 100
 
 
 class Evaluation(NamedTuple):

@@ -26,10 +26,10 @@ from ddpg.base.progress import fleeting
 from ddpg.compiled.agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.compiled.compilation import CompilationError
 from ddpg.compiled.recording import RecordingError
-from ddpg.environments import make_environment, repeats
+from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats, wrapped
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
-from ddpg.training.evaluation import FINAL_EPISODES, Evaluation, evaluate
+from ddpg.training.evaluation import Evaluation, evaluate
 from ddpg.training.run import RESULT_NAME, DivergedError, Run
 from ddpg.training.settings import Settings
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
@@ -64,7 +64,7 @@ def check_runs(settings: Settings, at_once: int = 1) -> None:
     Raises:
         InputError: if it cannot be made, or they do not.
     """
-    environment = make_environment(settings.env.id, settings.env.kwargs)
+    environment = make_environment(find_environment(settings.env.id, settings.env.wrappers), settings.env.kwargs)
     environment.close()
     observation_space, action_space = environment.observation_space, environment.action_space
     assert isinstance(observation_space, Box) and isinstance(action_space, Box)
@@ -93,8 +93,12 @@ class Training:
         self.settings = settings
         suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         torch.set_num_threads(settings.threads or suitable)
-        self.evaluation_environment = make_environment(environment or settings.env.id, settings.env.kwargs)
-        self._try_to_repeat()
+        env = settings.env
+        self.evaluation_environment = None
+        if not settings.evaluation.shared:
+            spec = wrapped(environment, env.wrappers) if environment else find_environment(env.id, env.wrappers)
+            self.evaluation_environment = make_environment(spec, env.kwargs)
+            self._try_to_repeat(self.evaluation_environment)
         self.runs = [
             Run(settings.of_seed(seed), each, environment, callbacks)
             for seed, each in folders(folder, settings).items()
@@ -159,7 +163,8 @@ class Training:
             for run in self.runs:
                 run.telemetry.steps_done()
             # After the checkpoint: a run that is extended later has no evaluation here.
-            if self.step % self.settings.evaluation.interval:
+            interval = self.settings.evaluation.interval
+            if interval and self.step % interval:
                 self._each(self._evaluate)
             return {run.settings.seed: self._finish(run) for run in self.runs}
 
@@ -170,15 +175,15 @@ class Training:
 
     def _finish(self, run: Run) -> Evaluation:
         seed = f" of seed {run.settings.seed}" if self.settings.seeds > 1 else ""
-        episodes = fleeting(range(FINAL_EPISODES), f"final evaluation{seed}", " episodes")
+        episodes = fleeting(range(self.settings.evaluation.final_episodes), f"final evaluation{seed}", " episodes")
         evaluation = self._evaluated(run, episodes)
         run.finish(evaluation, self._seconds)
         return evaluation
 
-    def _try_to_repeat(self) -> None:
+    def _try_to_repeat(self, environment: CheckedEnvironment) -> None:
         """Warn at the start if an episode cannot be repeated, as evaluations and resumed runs do."""
         with suppress(FaultyEnvironmentError):  # which is said where it matters
-            if not repeats(self.evaluation_environment):
+            if not repeats(environment):
                 warnings.warn(
                     f"{self.settings.env.id} does not repeat an episode from the same seed and actions: it keeps "
                     "something from one episode to the next, or draws random numbers that reset(seed=…) does not "
@@ -189,7 +194,8 @@ class Training:
 
     def close(self) -> None:
         """Close the environments."""
-        self.evaluation_environment.close()
+        if self.evaluation_environment is not None:
+            self.evaluation_environment.close()
         for run in self.runs:
             run.close()
 
@@ -265,9 +271,9 @@ class Training:
         envs = self.settings.env.num_envs
         return -(-self.settings.total_steps // envs) * envs
 
-    def _due(self, interval: int, before: int) -> bool:
-        """Return whether the environment steps since `before` completed an interval."""
-        return self.step // interval > before // interval
+    def _due(self, interval: int | None, before: int) -> bool:
+        """Return whether the environment steps since `before` completed an interval; None never is."""
+        return interval is not None and self.step // interval > before // interval
 
     def _evaluate_if_due(self, run: Run) -> None:
         if run.evaluation_due:
@@ -281,9 +287,17 @@ class Training:
         return evaluation
 
     def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
-        environment, limit = self.evaluation_environment, self.settings.evaluation.max_episode_steps
+        limit = self.settings.evaluation.max_episode_steps
+        environment = self.evaluation_environment or run.collector.single
         environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
-        return evaluate(run.agent, environment, episodes, limit, self._heed)
+        try:
+            evaluation = evaluate(run.agent, environment, episodes, limit, self._heed)
+        finally:
+            if environment is not self.evaluation_environment:
+                environment.thaw()
+        if environment is not self.evaluation_environment:
+            run.end_episodes()
+        return evaluation
 
     def _each(self, do: Callable[[Run], object]) -> None:
         """Call `do` for every run. Of several, one that fails is given up, and the others go on."""

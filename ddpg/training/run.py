@@ -22,7 +22,15 @@ from ddpg.base.memory import peak_memory
 from ddpg.base.normalization import RewardScale
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
-from ddpg.environments import Collector, NStep, Transitions, make_environment, make_vector
+from ddpg.environments import (
+    Collector,
+    NStep,
+    Transitions,
+    find_environment,
+    make_environment,
+    make_vector,
+    wrapped,
+)
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
@@ -89,7 +97,7 @@ class Run:
         self.folder = folder
         self.callbacks = callbacks
         env = settings.env
-        self.environment = environment or env.id
+        self.environment = wrapped(environment, env.wrappers) if environment else find_environment(env.id, env.wrappers)
         vector = make_vector(self.environment, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
         self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
@@ -158,16 +166,25 @@ class Run:
         self.agent.observe(transitions.observations)
         if self.settings.normalize_rewards:
             self._reward_scale.update(transitions.rewards, transitions.terminations | transitions.truncations)
-        stored = self._n_step(transitions)
-        if len(stored.rewards):
-            self.buffer.add(
-                stored.observations, stored.actions, stored.rewards, stored.next_observations, stored.terminations
-            )
+        self._store(self._n_step(transitions))
         count = len(transitions.rewards)
         self.step += count
         self.telemetry.advance(count)
         self._follow_episodes(transitions)
         self.tell("on_step", transitions)
+
+    def _store(self, transitions: Transitions | None) -> None:
+        if transitions is not None and len(transitions.rewards):
+            _, observations, actions, rewards, next_observations, terminations, _ = transitions
+            self.buffer.add(observations, actions, rewards, next_observations, terminations)
+
+    def end_episodes(self) -> None:
+        """Cut off the episodes under way, as truncated, and begin the next ones."""
+        self._store(self._n_step.close())
+        self.collector.restart()
+        self.agent.exploration.reset()
+        self._reward_scale.reset()
+        self.returns[:] = self.lengths[:] = 0
 
     def sample(self) -> Batch:
         """Draw a batch; its rewards are normalized by what is known of them now."""

@@ -34,6 +34,10 @@ Keywords = Annotated[
     AfterValidator(_finite),
     Field(examples=[{}]),
 ]
+# of an object in a module; in Python the object itself may be given.
+Name = Annotated[
+    str, BeforeValidator(lambda value: f"{value.__module__}.{value.__qualname__}" if callable(value) else value)
+]
 
 
 def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
@@ -44,7 +48,8 @@ def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploratio
 class EnvironmentSettings(Options):
     """`env.*`"""
 
-    id: str = Field("Pendulum-v1", description="any environment that gymnasium has registered")
+    id: str = Field("Pendulum-v1", description="a registered environment, or one of your own: module:Name")
+    wrappers: list[str] = Field([], examples=[[]], description="dotted names of wrappers, the innermost first")
     num_envs: Count = Field(1, description="environments in parallel")
     asynchronous: bool = Field(False, description="each environment in a process of its own")
     timeout: Annotated[float, Field(gt=0, examples=[60])] | None = Field(
@@ -58,8 +63,8 @@ class AgentSettings(AgentOptions):
 
     optimizer: str = Field("Adam", description="name of an optimizer in torch.optim")
     optimizer_options: Keywords = Field(default_factory=dict, description="its options: {momentum: 0.9}, for instance")
-    actor: str | None = Field(None, description="actor of your own, my_module.MyActor; made for the two spaces")
-    critic: str | None = Field(None, description="critic of your own, likewise")
+    actor: Name | None = Field(None, description="actor of your own, my_module.MyActor; made for the two spaces")
+    critic: Name | None = Field(None, description="critic of your own, likewise")
 
     @model_validator(mode="after")
     def _check_optimizer(self) -> Self:
@@ -70,8 +75,10 @@ class AgentSettings(AgentOptions):
 class EvaluationSettings(Options):
     """`evaluation.*`"""
 
-    interval: Count = Field(1000, description="environment steps between two evaluations")
+    interval: Count | None = Field(1000, description="environment steps between two evaluations; null: none")
     episodes: Count = Field(10, description="episodes of each evaluation")
+    final_episodes: Count = Field(100, description="episodes of the final evaluation")
+    shared: bool = Field(False, description="evaluate in the environment of the training, if there can be only one")
     max_episode_steps: Count = Field(10000, description="where an episode is cut off that does not end by itself")
 
 
@@ -117,6 +124,16 @@ class Settings(Options):
             self.batch_size <= self.buffer_size,
             f"batch_size={self.batch_size}: larger than the buffer it is drawn from (buffer_size={self.buffer_size}); "
             f"the nearest valid value is {self.buffer_size}.",
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _check_shared(self) -> Self:
+        alone = self.seeds == self.env.num_envs == 1 and not self.env.asynchronous
+        require(
+            alone or not self.evaluation.shared,
+            "evaluation.shared=true: one environment for all is one of the trainer's process; leave out seeds, "
+            "env.num_envs and env.asynchronous, or evaluation.shared.",
         )
         return self
 

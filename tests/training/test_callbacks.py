@@ -19,12 +19,6 @@ from ddpg.training.run import RESULT_NAME
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.fixture(autouse=True)
-def few_episodes(monkeypatch):
-    """In the final evaluation."""
-    monkeypatch.setattr("ddpg.training.loop.FINAL_EPISODES", 3)
-
-
 class Heard(Callback):
     """Writes down what it is told."""
 

@@ -22,12 +22,6 @@ from ddpg.training.stopping import Stopped
 from ddpg.training.telemetry import Telemetry
 
 
-@pytest.fixture
-def few_episodes(monkeypatch):
-    """In the final evaluation."""
-    monkeypatch.setattr("ddpg.training.loop.FINAL_EPISODES", 5)
-
-
 def own(name, **changes):
     """Settings of a run in one of the environments of `own_environments`."""
     return small(env={**SMALL["env"], "id": f"own_environments:{name}-v0", "kwargs": {}}, **changes)
@@ -55,7 +49,7 @@ def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
 @pytest.mark.parametrize(
     "changes", [{}, {"env__num_envs": 3}, {"env__num_envs": 2, "env__asynchronous": True}], ids=str
 )
-def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_path, name, changes, few_episodes):
+def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_path, name, changes):
     whole, evaluation = run(tmp_path / "whole", own(name, **changes))
     other, again = run(tmp_path / "other", own(name, **changes))
     run(tmp_path / "resumed", own(name, total_steps=129, **changes))  # in the middle of an episode
@@ -82,7 +76,7 @@ def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_pa
 @pytest.mark.parametrize(
     ("when", "seeds"), [(100, 1), (200, 1), pytest.param(100, 2, marks=pytest.mark.long)]
 )  # on the way; in the final one
-def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds, few_episodes):
+def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds):
     settings = own("Walk", total_steps=200, seeds=seeds)
     whole = Training(settings, tmp_path / "whole")
     evaluations = whole.run()
@@ -111,8 +105,8 @@ def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path
         assert scalars(one) == scalars(other)
 
 
-def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path, few_episodes):
-    settings = own("Walk", evaluation={"interval": 100, "episodes": 1, "max_episode_steps": 7}, total_steps=60)
+def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path):
+    settings = own("Walk", evaluation={"interval": 100, "final_episodes": 5, "max_episode_steps": 7}, total_steps=60)
     _, evaluation = run(tmp_path, settings)
     assert set(evaluation.lengths) == {7}
 

@@ -28,7 +28,7 @@ SMALL = {
     "batch_size": 16,
     "agent": {"hidden_sizes": (8,)},
     "log_interval": 20,
-    "evaluation": {"interval": 60, "episodes": 1},
+    "evaluation": {"interval": 60, "episodes": 1, "final_episodes": 5},
     "env": {"kwargs": {"max_episode_steps": 20}},
 }
 """what `commands.SMALL` types"""
@@ -36,9 +36,7 @@ EPISODE = ("observations", "actions", "rewards", "terminations")
 
 
 @pytest.fixture(autouse=True)
-def few_episodes(monkeypatch, tmp_path):
-    """In the final evaluation; and in an empty folder."""
-    monkeypatch.setattr("ddpg.training.loop.FINAL_EPISODES", 5)
+def empty_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
