@@ -4,11 +4,17 @@ import itertools
 import json
 import warnings
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ddpg.base.errors import InputError, Note, require
+import numpy as np
+
+from ddpg.agent import DDPG
+from ddpg.base.errors import InputError, Note, require, whole
+from ddpg.base.spaces import size
 from ddpg.environments import find_environment
+from ddpg.replay_buffer import ReplayBuffer
 from ddpg.saving import checkpoint
 from ddpg.saving.agent_state import check_shapes
 from ddpg.saving.transition_log import TransitionLog
@@ -140,6 +146,17 @@ def run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, 
     content = checkpoint.load(path)
     _check(path, content, typed_env_id, option)
     return content
+
+
+def observations(folder: Path, content: Mapping[str, Any], agent: DDPG) -> np.ndarray:
+    """Return the newest 10,000 observations `(n, obs)` of a checkpoint's replay buffer; none if it is not there."""
+    buffer = ReplayBuffer(10_000, agent.observation_space, agent.action_space)
+    with suppress(InputError), checkpoint.refusing(str(folder), "the transitions are damaged."):
+        state = content["training"]
+        oldest = max(0, whole("added", state["buffer"]["added"], least=0) - buffer.capacity)
+        buffer.load_state_dict(state["buffer"], TransitionLog(folder, state["parts"]).read(oldest))
+        return buffer.transitions().observations.numpy()
+    return np.empty((0, size(agent.observation_space)))
 
 
 def _check(path: Path, content: Mapping[str, Any], typed_env_id: str | None, option: str) -> None:
