@@ -1,9 +1,10 @@
 """The command `ddpg-evaluate`: repeat a run's final evaluation, or watch its policy."""
 
 import argparse
-import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from ddpg.agent import DDPG
 from ddpg.base.devices import usable_device
@@ -13,8 +14,10 @@ from ddpg.command_line import hints, mistakes
 from ddpg.environments import find_environment, make_environment
 from ddpg.saving import agent_state
 from ddpg.training.evaluation import FINAL_EPISODES, evaluate
-from ddpg.training.resume import run_content
+from ddpg.training.resume import observations, run_content
 from ddpg.training.settings import Settings
+from ddpg.watching.landscape import drawable, landscape
+from ddpg.watching.video import has_display, mp4, renderable
 
 
 def main() -> None:
@@ -23,8 +26,11 @@ def main() -> None:
         description="Evaluate the policy of a run without exploration. Episode i starts from reset(seed=10000 + i).",
     )
     parser.add_argument("run", type=Path, help="a run's folder, or a checkpoint in it")
-    parser.add_argument("--episodes", type=int, help=f"how many; {FINAL_EPISODES} by default, 3 with --render")
-    parser.add_argument("--render", action="store_true", help="watch the policy in a window")
+    parser.add_argument("--episodes", type=int, help=f"how many; {FINAL_EPISODES} by default, 3 to watch")
+    watching = parser.add_mutually_exclusive_group()
+    watching.add_argument("--render", action="store_true", help="watch the policy in a window")
+    watching.add_argument("--video", type=Path, metavar="MP4", help="film the episodes; needs no display")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw values and actions, and the last episode")
     parser.add_argument("--device", default="cpu", help="where the policy is computed; cpu by default")
     parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")
     arguments = parser.parse_args()
@@ -35,28 +41,57 @@ def main() -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
-    episodes = arguments.episodes if arguments.episodes is not None else 3 if arguments.render else FINAL_EPISODES
+    usual = 3 if arguments.render or arguments.video else FINAL_EPISODES
+    episodes = usual if arguments.episodes is None else arguments.episodes
     require(episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
     require(
-        not arguments.render or sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()),
+        not arguments.render or has_display(),
         "--render: there is no display to open a window on (DISPLAY is not set); leave it out, or log in with one.",
     )
+    for option, path, suffix in (("--video", arguments.video, ".mp4"), ("--picture", arguments.picture, ".png")):
+        there = path is None or (path.suffix == suffix and path.parent.is_dir())
+        require(there, f"{option} {path}: must end in {suffix}, in a folder that is there.")
     usable_device(arguments.device)
     content = run_content(arguments.run, arguments.env, "--env ")
     settings = Settings.check(content["settings"])
     env = settings.env
     env_id = arguments.env or env.id
     agent = agent_state.from_state_dict(content["agent"], DDPG, device=arguments.device)
+    space = agent.observation_space
+    drawn = arguments.picture is None or drawable(space)
+    require(drawn, f"--picture: needs observations of two or three dimensions; these are of shape {space.shape}.")
     try:
         spec = find_environment(env_id)
     except InputError as error:
         error.args = (str(error).replace("env.id=", "--env "),)
         raise
-    environment = make_environment(spec, env.kwargs, "human" if arguments.render else None)
+    mode = "human" if arguments.render else None
+    environment = renderable(spec, env.kwargs) if arguments.video else make_environment(spec, env.kwargs, mode)
+    video = mp4(environment, arguments.video) if arguments.video else None
+    trajectory: list[np.ndarray] = []
+
+    def each() -> Iterator[int]:
+        for episode in fleeting(range(episodes), "evaluation", " episodes"):
+            trajectory.clear()
+            yield episode
+
+    def see(observation: np.ndarray) -> None:
+        trajectory.append(np.array(observation).ravel())
+        if video is not None:
+            video.send(np.asarray(environment.render()).tobytes())
+
     try:
         environment.freeze(content["training"]["statistics"])
-        bar = fleeting(range(episodes), "evaluation", " episodes")
-        evaluation = evaluate(agent, environment, bar, settings.evaluation.max_episode_steps)
+        evaluation = evaluate(agent, environment, each(), settings.evaluation.max_episode_steps, see)
+        if video is not None:
+            video.close()
+        if arguments.picture:
+            observed = observations(folder, content, agent)
+            landscape(agent, observed, np.stack(trajectory)).savefig(arguments.picture)
+    except OSError as error:
+        mistakes.end(
+            f"{arguments.video or arguments.picture}: cannot be written ({str(error).splitlines()[0]}).", status=2
+        )
     except FaultyEnvironmentError as error:
         hint = " A window needs a display." if arguments.render else ""
         mistakes.end(f"{mistakes.with_traceback(error, folder)}{hint}", status=1)

@@ -19,7 +19,7 @@ def summary(env_id: str, step: int, evaluation: Evaluation) -> str:
     returns = evaluation.returns
     return (
         f"{env_id} after {step:,} steps: mean return {returns.mean():.2f}, standard deviation {returns.std():.2f}, "
-        f"worst {returns.min():.2f}, over {len(returns)} episodes without exploration."
+        f"worst {returns.min():.2f}, over {len(returns)} episode{'s' * (len(returns) > 1)} without exploration."
     )
 
 

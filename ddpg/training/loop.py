@@ -31,7 +31,9 @@ from ddpg.saving.checkpoint import surroundings
 from ddpg.training.evaluation import FINAL_EPISODES, Evaluation, evaluate
 from ddpg.training.run import DivergedError, Run
 from ddpg.training.settings import Settings
+from ddpg.training.showing import show
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
+from ddpg.watching.video import renderable
 
 _AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_THREADS says
 
@@ -65,6 +67,8 @@ def check_runs(settings: Settings, at_once: int = 1) -> None:
     """
     environment = make_environment(settings.env.id, settings.env.kwargs)
     environment.close()
+    if settings.video.interval:
+        renderable(settings.env.id, settings.env.kwargs).close()
     observation_space, action_space = environment.observation_space, environment.action_space
     assert isinstance(observation_space, Box) and isinstance(action_space, Box)
     if torch.device(settings.device).type == "cpu":
@@ -92,6 +96,7 @@ class Training:
         env = settings.env
         self.evaluation_environment = make_environment(env.id, env.kwargs)
         self._try_to_repeat()
+        self._shown = renderable(env.id, env.kwargs) if settings.video.interval else self.evaluation_environment
         self.runs = [Run(settings.of_seed(seed), each) for seed, each in folders(folder, settings).items()]
         self.failures: dict[int, Exception] = {}
         """why seeds had to be given up, by seed"""
@@ -151,7 +156,10 @@ class Training:
             # After the checkpoint: a run that is extended later has no evaluation here.
             if self.step % self.settings.evaluation.interval:
                 self._each(self._evaluate)
-            return {run.settings.seed: self._finish(run) for run in self.runs}
+            results = {run.settings.seed: self._finish(run) for run in self.runs}
+            if self.step % (self.settings.video.interval or math.inf):
+                self._each(self._show)
+            return results
 
     def _heed(self) -> None:
         """Raise `Stopped` if a signal has come."""
@@ -179,7 +187,8 @@ class Training:
 
     def close(self) -> None:
         """Close the environments."""
-        self.evaluation_environment.close()
+        for environment in {self.evaluation_environment, self._shown}:
+            environment.close()
         for run in self.runs:
             run.close()
 
@@ -205,6 +214,8 @@ class Training:
             self._each(self._evaluate_if_due)
             for run in self.runs:
                 run.telemetry.pause(time.perf_counter() - started)
+        if self._due(self.settings.video.interval or math.inf, before):
+            self._each(self._show)
         if self._due(self.settings.checkpoint.interval, before):
             self._save()
 
@@ -255,7 +266,7 @@ class Training:
         envs = self.settings.env.num_envs
         return -(-self.settings.total_steps // envs) * envs
 
-    def _due(self, interval: int, before: int) -> bool:
+    def _due(self, interval: float, before: int) -> bool:
         """Return whether the environment steps since `before` completed an interval."""
         return self.step // interval > before // interval
 
@@ -270,7 +281,10 @@ class Training:
     def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
         environment, limit = self.evaluation_environment, self.settings.evaluation.max_episode_steps
         environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
-        return evaluate(run.agent, environment, episodes, limit, self._heed)
+        return evaluate(run.agent, environment, episodes, limit, lambda observation: self._heed())
+
+    def _show(self, run: Run) -> None:
+        show(run, self._shown, self._heed)
 
     def _each(self, do: Callable[[Run], None]) -> None:
         """Call `do` for every run. Of several, one that fails is given up, and the others go on."""
