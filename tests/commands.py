@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from ddpg.command_line import evaluate_run
+from ddpg.command_line import evaluate_run, export_policy
 from ddpg.command_line import main as command_line
 
 SMALL = [
@@ -33,7 +33,12 @@ def command(tmp_path, monkeypatch, capsys):
         GlobalHydra.instance().clear()
         status = 0
         try:
-            {"train.py": command_line.train, "evaluate.py": evaluate_run.main}[program]()
+            programs = {
+                "train.py": command_line.train,
+                "evaluate.py": evaluate_run.main,
+                "export.py": export_policy.main,
+            }
+            programs[program]()
         except SystemExit as ended:
             status = ended.code or 0
         out, err = capsys.readouterr()

@@ -46,6 +46,7 @@ SMALL = {
     "audit": False,
     "evaluation": {"interval": 100, "episodes": 1, "final_episodes": 5, "max_episode_steps": 1000},
     "checkpoint": {"interval": 1000, "keep": 2},
+    "video": {"interval": None},
 }
 
 

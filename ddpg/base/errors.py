@@ -7,7 +7,9 @@ import os
 import sysconfig
 import traceback
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 # Code that lies elsewhere is a user's own.
 _INSTALLED = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
@@ -42,6 +44,15 @@ def theirs(sentence: str, error: BaseException) -> InputError:
     mistake = InputError(sentence)
     mistake.details = traced(error)
     return mistake
+
+
+def needed(package: str, extra: str) -> Any:
+    """Import a package that an extra brings; `InputError` says how to install it if it is missing."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        mend = f"pip install -e '.[{extra}]' in a checkout, pip install 'ddpg[{extra}]' elsewhere"
+        raise InputError(f"This needs {package}, which is not installed ({error}): {mend}.") from error
 
 
 def choices(valid: Iterable[str], given: object) -> str:

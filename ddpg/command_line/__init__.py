@@ -16,6 +16,11 @@ def evaluate() -> None:
     _run("ddpg.command_line.evaluate_run", "main")
 
 
+def export() -> None:
+    """`ddpg-export`, `scripts/export.py`."""
+    _run("ddpg.command_line.export_policy", "main")
+
+
 def compare() -> None:
     """`ddpg-compare`, `scripts/compare.py`."""
     _run("ddpg.comparison.command", "main")

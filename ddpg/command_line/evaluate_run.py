@@ -1,20 +1,22 @@
 """The command `ddpg-evaluate`: repeat a run's final evaluation, or watch its policy."""
 
 import argparse
-import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from ddpg.agent import DDPG
+import numpy as np
+
 from ddpg.base.devices import usable_device
-from ddpg.base.errors import FaultyEnvironmentError, InputError, require
+from ddpg.base.errors import FaultyEnvironmentError, require
 from ddpg.base.progress import fleeting
 from ddpg.command_line import hints, mistakes
 from ddpg.environments import find_environment, make_environment
-from ddpg.saving import agent_state
 from ddpg.training.evaluation import evaluate
-from ddpg.training.resume import run_content
+from ddpg.training.resume import observations, run_content
+from ddpg.training.run import load_agent
 from ddpg.training.settings import Settings
+from ddpg.watching.landscape import drawable, landscape
+from ddpg.watching.video import has_display, mp4, renderable
 
 
 def main() -> None:
@@ -23,10 +25,14 @@ def main() -> None:
         description="Evaluate the policy of a run without exploration. Episode i starts from reset(seed=10000 + i).",
     )
     parser.add_argument("run", type=Path, help="a run's folder, or a checkpoint in it")
-    parser.add_argument("--episodes", type=int, help="how many; as many as the run's final evaluation, 3 with --render")
-    parser.add_argument("--render", action="store_true", help="watch the policy in a window")
+    parser.add_argument("--episodes", type=int, help="how many; as many as the run's final evaluation, 3 to watch")
+    watching = parser.add_mutually_exclusive_group()
+    watching.add_argument("--render", action="store_true", help="watch the policy in a window")
+    watching.add_argument("--video", type=Path, metavar="MP4", help="film the episodes; needs no display")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw values and actions, and the last episode")
     parser.add_argument("--device", default="cpu", help="where the policy is computed; cpu by default")
     parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")
+    mistakes.add_names(parser)
     arguments = parser.parse_args()
     folder = arguments.run if arguments.run.is_dir() else arguments.run.parent.parent
     mistakes.plain_notes()
@@ -35,28 +41,54 @@ def main() -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
-    episodes = arguments.episodes if arguments.episodes is not None else 3 if arguments.render else FINAL_EPISODES
-    require(episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
+    episodes = arguments.episodes
+    require(episodes is None or episodes >= 1, f"--episodes {episodes}: must be 1 or more.")
     require(
-        not arguments.render or sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()),
+        not arguments.render or has_display(),
         "--render: there is no display to open a window on (DISPLAY is not set); leave it out, or log in with one.",
     )
+    for option, path, suffix in (("--video", arguments.video, ".mp4"), ("--picture", arguments.picture, ".png")):
+        there = path is None or (path.suffix == suffix and path.parent.is_dir())
+        require(there, f"{option} {path}: must end in {suffix}, in a folder that is there.")
     usable_device(arguments.device)
-    content = run_content(arguments.run, arguments.env, "--env ")
+    typed = mistakes.names(arguments.names) | ({"env.id": arguments.env} if arguments.env else {})
+    content = run_content(arguments.run, typed)
     settings = Settings.check(content["settings"])
     env = settings.env
-    env_id = arguments.env or env.id
-    agent = agent_state.from_state_dict(content["agent"], DDPG, device=arguments.device)
-    try:
-        spec = find_environment(env_id)
-    except InputError as error:
-        error.args = (str(error).replace("env.id=", "--env "),)
-        raise
-    environment = make_environment(spec, env.kwargs, "human" if arguments.render else None)
+    episodes = episodes or (3 if arguments.render or arguments.video else settings.evaluation.final_episodes)
+    env_id = typed.get("env.id", env.id)
+    agent = load_agent(content["agent"], settings.agent, arguments.device)
+    space = agent.observation_space
+    drawn = arguments.picture is None or drawable(space)
+    require(drawn, f"--picture: needs observations of two or three dimensions; these are of shape {space.shape}.")
+    spec = find_environment(env_id, env.wrappers)
+    mode = "human" if arguments.render else None
+    environment = renderable(spec, env.kwargs) if arguments.video else make_environment(spec, env.kwargs, mode)
+    video = mp4(environment, arguments.video) if arguments.video else None
+    trajectory: list[np.ndarray] = []
+
+    def each() -> Iterator[int]:
+        for episode in fleeting(range(episodes), "evaluation", " episodes"):
+            trajectory.clear()
+            yield episode
+
+    def see(observation: np.ndarray) -> None:
+        trajectory.append(np.array(observation).ravel())
+        if video is not None:
+            video.send(np.asarray(environment.render()).tobytes())
+
     try:
         environment.freeze(content["training"]["statistics"])
-        bar = fleeting(range(episodes), "evaluation", " episodes")
-        evaluation = evaluate(agent, environment, bar, settings.evaluation.max_episode_steps)
+        evaluation = evaluate(agent, environment, each(), settings.evaluation.max_episode_steps, see)
+        if video is not None:
+            video.close()
+        if arguments.picture:
+            observed = observations(folder, content, agent)
+            landscape(agent, observed, np.stack(trajectory)).savefig(arguments.picture)
+    except OSError as error:
+        mistakes.end(
+            f"{arguments.video or arguments.picture}: cannot be written ({str(error).splitlines()[0]}).", status=2
+        )
     except FaultyEnvironmentError as error:
         hint = " A window needs a display." if arguments.render else ""
         mistakes.end(f"{mistakes.with_traceback(error, folder)}{hint}", status=1)

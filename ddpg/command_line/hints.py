@@ -10,6 +10,8 @@ import gymnasium
 
 from ddpg.base.errors import shown
 from ddpg.training.evaluation import Evaluation
+from ddpg.training.resume import names, spelled
+from ddpg.training.settings import Settings
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"  # of a checkout
 
@@ -19,7 +21,7 @@ def summary(env_id: str, step: int, evaluation: Evaluation) -> str:
     returns = evaluation.returns
     return (
         f"{env_id} after {step:,} steps: mean return {returns.mean():.2f}, standard deviation {returns.std():.2f}, "
-        f"worst {returns.min():.2f}, over {len(returns)} episodes without exploration."
+        f"worst {returns.min():.2f}, over {len(returns)} episode{'s' * (len(returns) > 1)} without exploration."
     )
 
 
@@ -41,6 +43,12 @@ def curves(folder: Path) -> str:
     """Return the command that shows the curves: those of all in `runs`, where the run lies there."""
     path = shown(folder)
     return f"{_tool('tensorboard')} --logdir {shlex.quote('runs' if Path(path).parts[:1] == ('runs',) else path)}"
+
+
+def typed_again(settings: Settings) -> str:
+    """Return the names of the user's own code, beside the environment, that a command on the run needs again."""
+    found = names(settings.model_dump())
+    return "".join(f" {shlex.quote(f'{key}={spelled(value)}')}" for key, value in found.items() if key != "env.id")
 
 
 def watch(folder: Path, env_id: str) -> str:

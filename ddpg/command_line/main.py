@@ -116,7 +116,10 @@ def _run(folder: Path, settings: Settings, contents: list[dict[str, Any]]) -> No
     if any(run.saved_step != run.step for run in training.runs):
         mistakes.end(f"The last checkpoint could not be written. {_way_on(training, folder)}", status=1)
     first = training.runs[0].folder
-    print(f"Curves: {hints.curves(first)}    Watch the policy: {hints.watch(first, settings.env.id)}")
+    print(
+        f"Curves: {hints.curves(first)}    Watch the policy: {hints.watch(first, settings.env.id)}"
+        f"{hints.typed_again(settings)}"
+    )
     if training.failures:
         places = folders(folder, settings)
         given_up = [
@@ -131,6 +134,7 @@ def _way_on(training: Training, folder: Path) -> str:
         return "There is no checkpoint yet to go on from."
     env_id = training.settings.env.id
     trusted = f" env.id={env_id}" if ":" in env_id else ""  # a checkpoint gets no module imported
+    trusted += hints.typed_again(training.settings)
     return f"{hints.program()} resume={shlex.quote(shown(folder))}{trusted} goes on from step {step}."
 
 

@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,9 +11,10 @@ from typing import Any, NoReturn
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, shown
+from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, choices, require, shown
 from ddpg.command_line import hydra_sentences
 from ddpg.saving import files
+from ddpg.training.resume import NAMES
 
 TRACEBACK_NAME = "traceback.txt"
 
@@ -21,6 +23,21 @@ def end(sentences: str, status: int) -> NoReturn:
     """Print to standard error and exit with the status."""
     print(sentences, file=sys.stderr)
     sys.exit(status)
+
+
+def add_names(parser: ArgumentParser) -> None:
+    """Let a command take the names of the user's own code that its run uses, as they were typed for the training."""
+    parser.add_argument(
+        "names", nargs="*", metavar="KEY=VALUE", help=f"names of your own code, typed again: {', '.join(NAMES)}"
+    )
+
+
+def names(typed: Sequence[str]) -> dict[str, Any]:
+    """Return the values of such arguments by their keys; raise `InputError` for another key."""
+    pairs = [each.partition("=") for each in typed]
+    for key, *_ in pairs:
+        require(key in NAMES, f"{key}: cannot be changed here; {choices(NAMES, key)}")
+    return {key: value[1:-1].split(",") if value.startswith("[") else value for key, _, value in pairs}
 
 
 @contextmanager

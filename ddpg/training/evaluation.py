@@ -34,7 +34,7 @@ def evaluate(
     environment: gymnasium.Env[Any, Any],
     episodes: Iterable[int],
     max_episode_steps: float = math.inf,
-    heed: Callable[[], None] = lambda: None,
+    see: Callable[[np.ndarray], None] = lambda observation: None,
 ) -> Evaluation:
     """Run deterministic episodes; episode i starts from `environment.reset(seed=10000 + i)`.
 
@@ -43,7 +43,7 @@ def evaluate(
         environment: a single environment, not a vector.
         episodes: numbers of the episodes; may be a progress bar around them.
         max_episode_steps: number of steps after which an episode is cut off.
-        heed: called before every step; may raise.
+        see: called with the observation before every step; may raise.
     """
     figures = []
     for episode in episodes:
@@ -52,7 +52,7 @@ def evaluate(
         rewards: list[float] = []
         ended = False
         while not ended:
-            heed()
+            see(observation)
             observation, reward, terminated, truncated, _ = environment.step(agent.act(observation))
             rewards.append(float(reward))
             ended = terminated or truncated or len(rewards) == max_episode_steps

@@ -32,7 +32,9 @@ from ddpg.saving.checkpoint import surroundings
 from ddpg.training.evaluation import Evaluation, evaluate
 from ddpg.training.run import RESULT_NAME, DivergedError, Run
 from ddpg.training.settings import Settings
+from ddpg.training.showing import show
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
+from ddpg.watching.video import renderable
 
 _AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_THREADS says
 
@@ -66,6 +68,8 @@ def check_runs(settings: Settings, at_once: int = 1) -> None:
     """
     environment = make_environment(find_environment(settings.env.id, settings.env.wrappers), settings.env.kwargs)
     environment.close()
+    if settings.video.interval:
+        renderable(settings.env.id, settings.env.kwargs).close()
     observation_space, action_space = environment.observation_space, environment.action_space
     assert isinstance(observation_space, Box) and isinstance(action_space, Box)
     if torch.device(settings.device).type == "cpu":
@@ -94,14 +98,14 @@ class Training:
         suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         torch.set_num_threads(settings.threads or suitable)
         env = settings.env
+        spec = wrapped(environment, env.wrappers) if environment else find_environment(env.id, env.wrappers)
         self.evaluation_environment = None
         if not settings.evaluation.shared:
-            spec = wrapped(environment, env.wrappers) if environment else find_environment(env.id, env.wrappers)
             self.evaluation_environment = make_environment(spec, env.kwargs)
             self._try_to_repeat(self.evaluation_environment)
+        self._shown = renderable(spec, env.kwargs) if settings.video.interval else self.evaluation_environment
         self.runs = [
-            Run(settings.of_seed(seed), each, environment, callbacks)
-            for seed, each in folders(folder, settings).items()
+            Run(settings.of_seed(seed), each, spec, callbacks) for seed, each in folders(folder, settings).items()
         ]
         self.failures: dict[int, Exception] = {}
         """why seeds had to be given up, by seed"""
@@ -166,7 +170,10 @@ class Training:
             interval = self.settings.evaluation.interval
             if interval and self.step % interval:
                 self._each(self._evaluate)
-            return {run.settings.seed: self._finish(run) for run in self.runs}
+            results = {run.settings.seed: self._finish(run) for run in self.runs}
+            if self.step % (self.settings.video.interval or math.inf):
+                self._each(self._show)
+            return results
 
     def _heed(self) -> None:
         """Raise `Stopped` if a signal has come."""
@@ -194,8 +201,9 @@ class Training:
 
     def close(self) -> None:
         """Close the environments."""
-        if self.evaluation_environment is not None:
-            self.evaluation_environment.close()
+        for environment in {self.evaluation_environment, self._shown}:
+            if environment is not None:
+                environment.close()
         for run in self.runs:
             run.close()
 
@@ -221,6 +229,8 @@ class Training:
             self._each(self._evaluate_if_due)
             for run in self.runs:
                 run.telemetry.pause(time.perf_counter() - started)
+        if self._due(self.settings.video.interval or math.inf, before):
+            self._each(self._show)
         if self._due(self.settings.checkpoint.interval, before):
             self._save()
 
@@ -271,7 +281,7 @@ class Training:
         envs = self.settings.env.num_envs
         return -(-self.settings.total_steps // envs) * envs
 
-    def _due(self, interval: int | None, before: int) -> bool:
+    def _due(self, interval: float | None, before: int) -> bool:
         """Return whether the environment steps since `before` completed an interval; None never is."""
         return interval is not None and self.step // interval > before // interval
 
@@ -291,13 +301,17 @@ class Training:
         environment = self.evaluation_environment or run.collector.single
         environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
         try:
-            evaluation = evaluate(run.agent, environment, episodes, limit, self._heed)
+            evaluation = evaluate(run.agent, environment, episodes, limit, lambda observation: self._heed())
         finally:
-            if environment is not self.evaluation_environment:
+            if self.settings.evaluation.shared:
                 environment.thaw()
-        if environment is not self.evaluation_environment:
+        if self.settings.evaluation.shared:
             run.end_episodes()
         return evaluation
+
+    def _show(self, run: Run) -> None:
+        if self._shown is not None:
+            show(run, self._shown, self._heed)
 
     def _each(self, do: Callable[[Run], object]) -> None:
         """Call `do` for every run. Of several, one that fails is given up, and the others go on."""

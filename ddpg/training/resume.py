@@ -4,11 +4,17 @@ import itertools
 import json
 import warnings
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ddpg.base.errors import InputError, Note, require
+import numpy as np
+
+from ddpg.agent import DDPG
+from ddpg.base.errors import InputError, Note, require, whole
+from ddpg.base.spaces import size
 from ddpg.environments import find_environment
+from ddpg.replay_buffer import ReplayBuffer
 from ddpg.saving import checkpoint
 from ddpg.saving.agent_state import check_shapes
 from ddpg.saving.transition_log import TransitionLog
@@ -17,6 +23,8 @@ from ddpg.training.run import RESULT_NAME
 from ddpg.training.settings import Settings
 
 _CHANGEABLE = ("total_steps", "threads", "device")
+NAMES = ("env.id", "env.wrappers", "agent.actor", "agent.critic")
+"""settings that may name code of the user's own, which is imported only if they were typed"""
 
 
 def kept(folder: Path) -> list[Path]:
@@ -41,16 +49,16 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
     Raises:
         InputError: if there is nothing to go on from, or something was typed that may not change.
     """
-    fixed = sorted(set(typed) - {*_CHANGEABLE, "env.id"})
+    fixed = sorted(set(typed) - {*_CHANGEABLE, *NAMES})
     require(
         not fixed,
         f"{', '.join(fixed)}: the run in {folder} keeps its settings, so that it stays the same run; leave this out, "
         f"only {' and '.join(_CHANGEABLE)} may change.",
     )
-    env_id = composed["env"]["id"] if "env.id" in typed else None
-    found = contents(folder, env_id)
-    if ":" in (env_id or ""):
-        find_environment(str(env_id))  # its module registers the name that the run knows it by
+    named = {key: value for key, value in names(composed).items() if key in typed}
+    found = contents(folder, named)
+    if ":" in (env_id := named.get("env.id", "")):
+        find_environment(env_id)  # its module registers the name that the run knows it by
     saved = found[0]["settings"] | {"seeds": len(found)}
     settings = Settings.check(saved | {key: composed[key] for key in _CHANGEABLE if key in typed})
     step = found[0]["training"]["step"]
@@ -68,10 +76,16 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
     return settings, found
 
 
-def contents(folder: Path, typed_env_id: str | None) -> list[dict[str, Any]]:
+def names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `NAMES` in settings of plain data; those that name something."""
+    found = {key: settings[section].get(name) for key in NAMES for section, name in [key.split(".")]}
+    return {key: value for key, value in found.items() if value}
+
+
+def contents(folder: Path, typed: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the contents of the checkpoints of a run, or of several seeds' runs that can go on together.
 
-    They are the newest that are whole, of one step.
+    They are the newest that are whole, of one step. `typed` are the names that the user typed, by the keys in `NAMES`.
 
     Raises:
         InputError: if there are none.
@@ -90,7 +104,7 @@ def contents(folder: Path, typed_env_id: str | None) -> list[dict[str, Any]]:
             f"{folder}: seed {', '.join(without)} has no checkpoint, so the runs in it do not go on together; resume "
             f"the others one by one, resume={paths[0]} for instance."
         )
-    found = _together(paths, typed_env_id)
+    found = _together(paths, typed)
     first = found[0]
     for path, seed, content in zip(paths, itertools.count(first["settings"].get("seed")), found, strict=False):
         require(
@@ -101,7 +115,7 @@ def contents(folder: Path, typed_env_id: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _together(paths: list[Path], typed_env_id: str | None) -> list[dict[str, Any]]:
+def _together(paths: list[Path], typed: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the contents of the runs' newest checkpoints of one step that are whole, replay buffers included."""
     steps = set.intersection(*(set(checkpoint.steps(path)) for path in paths))
     require(
@@ -113,7 +127,7 @@ def _together(paths: list[Path], typed_env_id: str | None) -> list[dict[str, Any
         sorted(steps, reverse=True), lambda step: (step, [_whole_content(path, step) for path in paths])
     )
     for path, content in zip(paths, found, strict=True):
-        _check(path, content, typed_env_id, "env.id=")
+        _check(path, content, typed)
         require(content["training"]["step"] == step, f"{path}: its checkpoint of step {step} is of another step.")
     return found
 
@@ -128,41 +142,68 @@ def _whole_content(folder: Path, step: int) -> dict[str, Any]:
     return content
 
 
-def run_content(path: Path, typed_env_id: str | None, option: str) -> dict[str, Any]:
+def run_content(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a run's checkpoint, whose sizes are those of its settings.
 
-    It is data: a module that its environment would have to be imported from is so only if the person typed its name
-    too, `typed_env_id`; `option` says where.
+    It is data: a module is imported only if the user typed its name too; `typed` is as in `contents`.
 
     Raises:
-        InputError: if it is no checkpoint of a run, or its environment is not the one typed.
+        InputError: if it is no checkpoint of a run, or something was typed that is not of the run.
     """
     content = checkpoint.load(path)
-    _check(path, content, typed_env_id, option)
+    _check(path, content, typed)
     return content
 
 
-def _check(path: Path, content: Mapping[str, Any], typed_env_id: str | None, option: str) -> None:
+def observations(folder: Path, content: Mapping[str, Any], agent: DDPG) -> np.ndarray:
+    """Return the newest 10,000 observations `(n, obs)` of a checkpoint's replay buffer; none if it is not there."""
+    buffer = ReplayBuffer(10_000, agent.observation_space, agent.action_space)
+    with suppress(InputError), checkpoint.refusing(str(folder), "the transitions are damaged."):
+        state = content["training"]
+        oldest = max(0, whole("added", state["buffer"]["added"], least=0) - buffer.capacity)
+        buffer.load_state_dict(state["buffer"], TransitionLog(folder, state["parts"]).read(oldest))
+        return buffer.transitions().observations.numpy()
+    return np.empty((0, size(agent.observation_space)))
+
+
+def _check(path: Path, content: Mapping[str, Any], typed: Mapping[str, Any]) -> None:
     require(
         bool(content.get("settings") and content.get("training")),
         f"{path}: a checkpoint of an agent alone, without its run; give the folder of a run.",
     )
     with checkpoint.refusing(f"{path}: not a whole checkpoint of a run", "it is damaged, train anew."):
         env, collector = content["settings"]["env"], content["training"]["collector"]
-        name = env["id"].rpartition(":")[2]
         # Before memory is taken for them, the settings' sizes have to be those of what is in the file.
         same = len(collector["progress"]) == env["num_envs"]
         require(same, f"{path}: not as many environments as its settings say; it is damaged, train anew.")
         check_shapes(content["agent"], content["settings"]["agent"])
-    require(
-        typed_env_id is None or typed_env_id.rpartition(":")[2] == name,
-        f"{option}{typed_env_id}: the run's environment is {env['id']}; leave this out.",
-    )
-    require(
-        ":" not in env["id"] or typed_env_id == env["id"],
-        f"the checkpoint's environment {env['id']} is of a module that would have to be imported; if you trust it, "
-        f"add {option}{env['id']}.",
-    )
+        check_names(content["settings"], typed)
+
+
+def check_names(settings: Mapping[str, Any], typed: Mapping[str, Any], keys: Collection[str] = NAMES) -> None:
+    """Raise `InputError` unless what a checkpoint's settings name was typed, and what was typed is what they name."""
+    found = names(settings)
+    for key in keys:
+        name: Any = found.get(key)
+        given = typed.get(key)
+        same = given is None or given == name
+        code = name is not None
+        if key == "env.id":  # a registered name may be typed with or without its module
+            code = ":" in name
+            same = given is None or given.rpartition(":")[2] == name.rpartition(":")[2]
+        elif key == "env.wrappers" and code:
+            code = not all(each.startswith("gymnasium.wrappers.") for each in name)
+        require(same, f"{key}={spelled(given)}: the run's is {spelled(name)}; leave this out.")
+        require(
+            not code or given == name,
+            f"the checkpoint's {key} is of a module that would have to be imported; if you trust it, add "
+            f"{key}={spelled(name)}.",
+        )
+
+
+def spelled(value: Any) -> str:
+    """Write a name, or a list of names, as it is typed."""
+    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
@@ -173,7 +214,7 @@ def left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
     paths = list(folders(folder, settings).values())
     if not set.intersection(*(set(checkpoint.steps(path)) for path in paths)):
         return []
-    found = _together(paths, settings.env.id)
+    found = _together(paths, names(settings.model_dump()))
     for path, seed, content in zip(paths, folders(folder, settings), found, strict=True):
         _require_settings(path, content["settings"] == settings.of_seed(seed).model_dump())
     return found

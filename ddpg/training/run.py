@@ -26,10 +26,8 @@ from ddpg.environments import (
     Collector,
     NStep,
     Transitions,
-    find_environment,
     make_environment,
     make_vector,
-    wrapped,
 )
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
@@ -50,6 +48,11 @@ def own_networks(settings: AgentSettings) -> dict[str, Network]:
     """Return the actor and the critic of the user's own modules, if they are named, after importing these."""
     names = {"actor": settings.actor, "critic": settings.critic}
     return {role: imports.named(f"agent.{role}", name) for role, name in names.items() if name is not None}
+
+
+def load_agent(state: dict[str, Any], settings: AgentSettings, device: str = "cpu") -> DDPG:
+    """Return the agent in a checkpoint, with the networks of the user's own modules, which are imported."""
+    return agent_state.from_state_dict(state, DDPG, device=device, **own_networks(settings))
 
 
 def make_agent(settings: Settings, observation_space: Box, action_space: Box) -> DDPG:
@@ -74,7 +77,7 @@ class Run:
     Args:
         settings: of this run, with its own seed.
         folder: where events, checkpoints and result go.
-        environment: what `make_environment` takes, if it is not what `settings.env.id` names.
+        environment: what `find_environment` returns for the settings, or another one.
         callbacks: are told what happens, as `ddpg.training.callbacks.Callback` says.
 
     Raises:
@@ -90,14 +93,12 @@ class Run:
     """the final one, when training has ended"""
     _statistics: Any = None
 
-    def __init__(
-        self, settings: Settings, folder: Path, environment: EnvSpec | None = None, callbacks: Sequence[Any] = ()
-    ) -> None:
+    def __init__(self, settings: Settings, folder: Path, environment: EnvSpec, callbacks: Sequence[Any] = ()) -> None:
         self.settings = settings
         self.folder = folder
         self.callbacks = callbacks
         env = settings.env
-        self.environment = wrapped(environment, env.wrappers) if environment else find_environment(env.id, env.wrappers)
+        self.environment = environment
         vector = make_vector(self.environment, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
         self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
@@ -331,8 +332,7 @@ class Run:
         """
         state = content["training"]
         self._compare(content["agent"])
-        replaced = {"device": self.settings.device, **own_networks(self.settings.agent)}
-        self.agent = agent_state.from_state_dict(content["agent"], DDPG, **replaced)
+        self.agent = load_agent(content["agent"], self.settings.agent, self.settings.device)
         with checkpoint.refusing(f"{self.folder}: the checkpoint does not fit its run", "train anew."):
             self._log = TransitionLog(self.folder, state["parts"])
             oldest = max(0, whole("added", state["buffer"]["added"], least=0) - self.buffer.capacity)

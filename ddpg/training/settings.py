@@ -89,6 +89,14 @@ class CheckpointSettings(Options):
     keep: Count = Field(2, description="number of checkpoints that are kept")
 
 
+class VideoSettings(Options):
+    """`video.*`"""
+
+    interval: Annotated[int, Field(ge=1, examples=[5000])] | None = Field(
+        None, description="environment steps between two videos of an episode in TensorBoard; null: none"
+    )
+
+
 class Settings(Options):
     """A whole run."""
 
@@ -117,6 +125,7 @@ class Settings(Options):
     exploration: _option_of(Exploration) = "gaussian"  # type: ignore[valid-type]
     evaluation: EvaluationSettings = EvaluationSettings.check({})
     checkpoint: CheckpointSettings = CheckpointSettings.check({})
+    video: VideoSettings = VideoSettings.check({})
 
     @model_validator(mode="after")
     def _check_batch_size(self) -> Self:

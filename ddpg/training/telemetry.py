@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import torch
 import yaml
+from matplotlib.figure import Figure
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -193,6 +195,16 @@ class Telemetry:
         """Write the final evaluation, with which the run has succeeded."""
         self._scalars(step, {"eval/final_return": float(evaluation.returns.mean())})
         self._write(lambda to: to.file_writer.add_summary(hparams({}, {})[2], step))  # type: ignore[attr-defined]
+
+    def video(self, step: int, gif: bytes, width: int, height: int) -> None:
+        """Write an animated GIF, which TensorBoard plays among the images."""
+        image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=gif)
+        summary = Summary(value=[Summary.Value(tag="policy/video", image=image)])
+        self._write(lambda to: to.file_writer.add_summary(summary, step))  # type: ignore[attr-defined]
+
+    def picture(self, step: int, figure: Figure) -> None:
+        """Write the picture of values and actions over the state space."""
+        self._write(lambda to: to.add_figure("policy/value_and_policy", figure, step))
 
     def pause(self, seconds: float) -> None:
         """Leave these seconds out of the speed."""

@@ -29,7 +29,7 @@ def plain(value):
 @contextmanager
 def training(folder, settings, resumed=False):
     """A training of one seed, taken up from its folder if it is resumed."""
-    found = contents(folder, settings.env.id) if resumed else []
+    found = contents(folder, {"env.id": settings.env.id}) if resumed else []
     made = Training(settings, folder)
     try:
         if found:

@@ -53,9 +53,10 @@ def test_before_every_step_one_may_say_that_it_is_enough():
 
     steps = iter(range(4))
 
-    def heed():
+    def see(observation):
+        assert observation.shape == Starts.observation_space.shape
         if next(steps) == 3:
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        evaluate(make_agent(), Starts(), [20], heed=heed)
+        evaluate(make_agent(), Starts(), [20], see=see)

@@ -89,7 +89,7 @@ def test_a_strangers_checkpoint_is_refused_in_a_sentence(command, folder, monkey
 def test_where_the_transitions_are_not_those_of_the_checkpoint_the_one_before_is_taken(folder, parts):
     changed(folder, training__parts=parts)
     with pytest.warns(Note, match="The one of step 100 is taken instead"):
-        (content,) = resume.contents(folder, None)
+        (content,) = resume.contents(folder, {})
     assert content["training"]["step"] == 100
 
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_another_run_is_named(folder, tmp_path):
     name = Path(checkpoint.FOLDER, checkpoint.name(120))
     shutil.copy(other / name, folder / name)
     with pytest.warns(Note, match="not the transitions that the checkpoint was written with.* of step 100 is taken"):
-        (content,) = resume.contents(folder, "Pendulum-v1")
+        (content,) = resume.contents(folder, {"env.id": "Pendulum-v1"})
     assert content["settings"]["seed"] == 0
 
 
@@ -131,7 +131,7 @@ def test_what_differs_between_checkpoint_and_run_is_named(folder, change):
 
 
 def go_on(folder):
-    found = resume.contents(folder, "Pendulum-v1")
+    found = resume.contents(folder, {"env.id": "Pendulum-v1"})
     training = Training(small(**RUN), folder)
     try:
         training.load(found)
@@ -140,7 +140,7 @@ def go_on(folder):
 
 
 def test_other_versions_are_said(folder, monkeypatch):
-    (content,) = resume.contents(folder, "Pendulum-v1")
+    (content,) = resume.contents(folder, {"env.id": "Pendulum-v1"})
     content["made_with"] |= {"torch": "1.0", "threads": "64"}
     training = Training(small(**RUN), folder)
     with pytest.warns(
@@ -155,7 +155,7 @@ def test_an_extended_run_has_the_curves_of_one_that_was_as_long_from_the_start(f
     changes = RUN | {"evaluation": {"interval": 50, "episodes": 1, "max_episode_steps": 1000}, "audit": True}
     run(tmp_path / "short", small(**changes | {"total_steps": end}))
     assert scalars(tmp_path / "short")["eval/mean_return"][-1][0] == end
-    (content,) = resume.contents(tmp_path / "short", "Pendulum-v1")
+    (content,) = resume.contents(tmp_path / "short", {"env.id": "Pendulum-v1"})
     extended, _ = run(tmp_path / "short", small(**changes | {"total_steps": 170}), content)
     whole, _ = run(tmp_path / "whole", small(**changes | {"total_steps": 170}))
     assert scalars(tmp_path / "short") == scalars(tmp_path / "whole")
@@ -217,7 +217,7 @@ def test_threads_and_device_may_change_with_a_note(command, folder, monkeypatch,
 
 def test_a_run_whose_threads_were_chosen_keeps_their_number(folder, monkeypatch):
     monkeypatch.setattr("ddpg.training.loop._AVAILABLE_THREADS", 3)
-    (content,) = resume.contents(folder, None)
+    (content,) = resume.contents(folder, {})
     content["made_with"]["threads"] = "2"
     chosen = []
     monkeypatch.setattr("torch.set_num_threads", chosen.append)
