@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="where the policy is computed; cpu by default")
     parser.add_argument("--env", help="the environment, if it is of a module of yours: module:Name-v0")
     mistakes.add_names(parser)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     folder = arguments.run if arguments.run.is_dir() else arguments.run.parent.parent
     mistakes.plain_notes()
     with mistakes.in_sentences(folder):

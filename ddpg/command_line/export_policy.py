@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run's folder, or a checkpoint in it")
     parser.add_argument("file", type=Path, help="policy.onnx (ONNX) or policy.pt2 (torch.export)")
     mistakes.add_names(parser)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     folder = arguments.run if arguments.run.is_dir() else arguments.run.parent.parent
     with mistakes.in_sentences(folder):
         content = checkpoint.load(arguments.run)

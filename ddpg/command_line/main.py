@@ -66,7 +66,8 @@ class CheckFirst(Callback):
                 f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on.",
             )
             usable_device(settings.device)
-            check_runs(settings)
+            # A run that goes on has its weights already.
+            check_runs(settings.model_copy(update={"warm_start": None}) if contents else settings)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:

@@ -120,7 +120,12 @@ def begin(config: DictConfig) -> None:
             f"hydra.sweep.subdir: two of the runs would share the folder {job.folder}; leave it as it is.",
         )
     at_once = min(joblib.effective_n_jobs(launcher.get("n_jobs", 1)), len(jobs))
-    for settings in {str((job.settings.env, job.settings.buffer_size)): job.settings for job in jobs}.values():
+    of_each = (job.settings for job in jobs)
+    unlike = {
+        str((each.env, each.buffer_size, each.agent.actor, each.agent.critic, each.warm_start)): each
+        for each in of_each
+    }
+    for settings in unlike.values():
         check_runs(settings, at_once)
     if launcher._target_.endswith((".BasicLauncher", ".JoblibLauncher", ".LocalLauncher")):
         for device in {job.settings.device for job in jobs}:

@@ -30,7 +30,7 @@ from ddpg.environments import CheckedEnvironment, find_environment, make_environ
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
 from ddpg.training.evaluation import Evaluation, evaluate
-from ddpg.training.run import RESULT_NAME, DivergedError, Run
+from ddpg.training.run import RESULT_NAME, DivergedError, Run, make_agent, take_weights
 from ddpg.training.settings import Settings
 from ddpg.training.showing import show
 from ddpg.training.stopping import Stopped, StopRequest, stop_requests
@@ -57,7 +57,7 @@ def folders(folder: Path, settings: Settings) -> dict[int, Path]:
 
 
 def check_runs(settings: Settings, at_once: int = 1) -> None:
-    """Check that the environment can be made and that the replay buffers fit into the memory.
+    """Check that environment and agent can be made, and that the replay buffers fit into the memory.
 
     Args:
         settings: settings of a training.
@@ -72,6 +72,9 @@ def check_runs(settings: Settings, at_once: int = 1) -> None:
         renderable(settings.env.id, settings.env.kwargs).close()
     observation_space, action_space = environment.observation_space, environment.action_space
     assert isinstance(observation_space, Box) and isinstance(action_space, Box)
+    agent = make_agent(settings, observation_space, action_space)
+    if settings.warm_start:
+        take_weights(agent, settings.warm_start)
     if torch.device(settings.device).type == "cpu":
         check_memory(settings.buffer_size, observation_space, action_space, count=settings.seeds)
         filled = min(settings.buffer_size, settings.total_steps)

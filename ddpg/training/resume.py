@@ -78,7 +78,7 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
 
 def names(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of `NAMES` in settings of plain data; those that name something."""
-    found = {key: settings[section].get(name) for key in NAMES for section, name in [key.split(".")]}
+    found = {key: settings.get(section, {}).get(name) for key in NAMES for section, name in [key.split(".")]}
     return {key: value for key, value in found.items() if value}
 
 

@@ -26,6 +26,7 @@ from ddpg.environments import (
     Collector,
     NStep,
     Transitions,
+    find_environment,
     make_environment,
     make_vector,
 )
@@ -71,13 +72,26 @@ def make_agent(settings: Settings, observation_space: Box, action_space: Box) ->
     )
 
 
+def take_weights(agent: DDPG, path: str) -> None:
+    """Give the agent's networks the weights of those in a checkpoint, or in a run's newest; nothing else of it.
+
+    Raises:
+        InputError: if there is none, or its networks are of other shapes.
+    """
+    modules = checkpoint.load(path)["agent"]["modules"]
+    mend = "take a run with the same observations, actions and networks."
+    with checkpoint.refusing(f"warm_start={path}: its networks do not fit this run's", mend):
+        for name, module in agent.modules().items():
+            module.load_state_dict(modules[name])
+
+
 class Run:
     """All that belongs to one seed; `Training` is the loop that says what is due when.
 
     Args:
         settings: of this run, with its own seed.
         folder: where events, checkpoints and result go.
-        environment: what `find_environment` returns for the settings, or another one.
+        environment: one in place of what `find_environment` returns for the settings.
         callbacks: are told what happens, as `ddpg.training.callbacks.Callback` says.
 
     Raises:
@@ -93,12 +107,14 @@ class Run:
     """the final one, when training has ended"""
     _statistics: Any = None
 
-    def __init__(self, settings: Settings, folder: Path, environment: EnvSpec, callbacks: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, environment: EnvSpec | None = None, callbacks: Sequence[Any] = ()
+    ) -> None:
         self.settings = settings
         self.folder = folder
         self.callbacks = callbacks
         env = settings.env
-        self.environment = environment
+        self.environment = environment or find_environment(env.id, env.wrappers)
         vector = make_vector(self.environment, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
         self.collector = Collector(vector)
         observation_space = self.collector.vector.single_observation_space
@@ -132,6 +148,8 @@ class Run:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
         name = self.settings.env.id.rpartition(":")[2]  # without the module
         self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step, shown)
+        if self.settings.warm_start and not self.step:
+            take_weights(self.agent, self.settings.warm_start)
         if not self._described:
             self.telemetry.describe(self.settings.model_dump())
         return self.telemetry

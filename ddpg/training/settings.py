@@ -97,11 +97,17 @@ class VideoSettings(Options):
     )
 
 
+def _section(model: type[Options]) -> Any:
+    # Made when it is needed: to check an optimizer is to load half of PyTorch's compiler.
+    return Field(default_factory=model)
+
+
 class Settings(Options):
     """A whole run."""
 
     seed: int = Field(0, ge=0, lt=2**62, description="seed of weights, noise, sampling and every reset")
     seeds: int = Field(1, ge=1, le=2**16, description="seeds at once: seed, seed + 1, …, a run each")
+    warm_start: str | None = Field(None, description="a run or checkpoint whose networks' weights to begin with")
     total_steps: Count = Field(10000, description="environment steps of the run")
     device: str = Field("cpu", description="cpu, cuda, cuda:1, …")
     compile: bool = Field(False, description="the update as one compiled graph; half a minute at first, then cached")
@@ -118,14 +124,14 @@ class Settings(Options):
     )
     log_interval: Count = Field(200, description="environment steps between two points of the learning curves")
     audit: bool = Field(False, description="audit the first and the last update: report and pictures")
-    env: EnvironmentSettings = EnvironmentSettings.check({})
-    agent: AgentSettings = AgentSettings.check({})
+    env: EnvironmentSettings = _section(EnvironmentSettings)
+    agent: AgentSettings = _section(AgentSettings)
     gradient_stop: _option_of(GradientStop) = "no_grad"  # type: ignore[valid-type]
     critic_freeze: _option_of(CriticFreeze) = "requires_grad"  # type: ignore[valid-type]
     exploration: _option_of(Exploration) = "gaussian"  # type: ignore[valid-type]
-    evaluation: EvaluationSettings = EvaluationSettings.check({})
-    checkpoint: CheckpointSettings = CheckpointSettings.check({})
-    video: VideoSettings = VideoSettings.check({})
+    evaluation: EvaluationSettings = _section(EvaluationSettings)
+    checkpoint: CheckpointSettings = _section(CheckpointSettings)
+    video: VideoSettings = _section(VideoSettings)
 
     @model_validator(mode="after")
     def _check_batch_size(self) -> Self:

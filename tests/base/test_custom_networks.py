@@ -140,7 +140,7 @@ def test_compiled_joint_audited_saved_and_loaded(interpreted, tmp_path, options)
         ({"actor": nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))}, "actor: has a BatchNorm1d"),
         ({"critic": nn.Sequential(nn.Linear(3, 2), nn.Dropout())}, "critic: has a Dropout"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_network_for_the_spaces_is_refused(networks, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -183,13 +183,12 @@ def test_evaluate_takes_an_own_environment_by_its_module_only_if_it_is_typed(com
     del sys.modules[name]
     status, _, err = command("evaluate.py", "run", "--episodes", "1")
     assert status == 2
-    assert f"--env {env_id}: no such environment is registered" in err
-    assert f"--env module:{env_id}" in err
-    assert "env.id" not in err
+    assert f"env.id={env_id}: no such environment is registered" in err
+    assert f"env.id=module:{env_id}" in err
     for typed in ("Pendulum-v1", f"{name}:Other-v0"):
         status, _, err = command("evaluate.py", "run", "--env", typed)
         assert status == 2
-        assert f"--env {typed}: the run's environment is {env_id}" in err
+        assert f"env.id={typed}: the run's is {env_id}" in err
     assert name not in sys.modules
     status, _, err = command("evaluate.py", "run", "--episodes", "1", "--env", f"{name}:{env_id}")
     assert status == 0, err
@@ -302,7 +301,17 @@ def test_help_is_a_page(command):
     assert status == 0
     for part in ("gradient_stop: detach, ", "env=half_cheetah", "resume="):
         assert part in out
-    groups = {"agent", "env", "evaluation", "checkpoint", "gradient_stop", "critic_freeze", "exploration", "experiment"}
+    groups = {
+        "agent",
+        "env",
+        "evaluation",
+        "checkpoint",
+        "gradient_stop",
+        "critic_freeze",
+        "exploration",
+        "experiment",
+        "video",
+    }
     of_an_option = {".".join(setting) for setting in option_settings()}
     for key in set(Settings.valid_keys()) - groups - of_an_option | {"gradient_stop.scale", "gradient_stop.every"}:
         assert re.search(rf"^ +{re.escape(key)} [^\[]*\[.+\]$", out, re.MULTILINE), key

@@ -34,7 +34,7 @@ OWN_CODE = {
     "assertion": ("\nassert 1 > 2, 'mass'", r"cannot be imported: AssertionError \(mass\) at .*{}\.py:2\."),
     "exit": ("exit(3)", r"cannot be imported: SystemExit \(3\) at .*{}\.py:1\."),
     "missing": ("import no_such_package", r"ModuleNotFoundError \(No module named 'no_such_package'\) at .*{}\.py:1\."),
-    "nothing": ("", r"{}:Own-v0: no such environment is registered; .*does {} register it\?"),
+    "nothing": ("", r"{}:Own-v0: no such environment is registered; .*{} neither registers nor defines it"),
     "maker": (
         "import gymnasium\ndef make(**_):\n    return {}['goal']\ngymnasium.register('Own-v0', make)",
         r"env\.id=Own-v0: cannot be made: KeyError \('goal'\) at .*{}\.py:3\.",

@@ -148,7 +148,7 @@ def test_what_a_run_leaves_behind(tmp_path):
     training, evaluation = run(tmp_path, small())
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["mean_return"] == evaluation.returns.mean()
-    assert len(result["returns"]) == 100
+    assert len(result["returns"]) == small().evaluation.final_episodes
     assert result["seed"] == 0
     assert result["config_digest"] == small().digest()
     assert result["weights_digest"] == training._weights_digest()

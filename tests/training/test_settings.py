@@ -16,7 +16,7 @@ from ddpg.training.settings import Settings, flat
     [
         ({"sed": 3}, "sed=3: there is no such setting; did you mean seed?"),
         ({"sigma": 3}, r"sigma=3: there is no such setting; Valid: exploration\.sigma\."),
-        ({"interval": 9}, r"interval=9: .*; did you mean evaluation\.interval\? Valid: checkpoint\.interval, eval"),
+        ({"interval": 9}, r"interval=9: .*; did you mean video\.interval\? Valid: checkpoint\.interval, eval"),
         ({"agent__actor_rl": 1}, r"agent\.actor_rl=1: there is no such setting; did you mean agent\.actor_lr\?"),
         ({"agent__actor_lr": -0.1}, r"agent\.actor_lr=-0\.1: must be greater than 0; 0\.001 is valid"),
         ({"agent__actor_lr": float("inf")}, r"agent\.actor_lr=inf: must be a finite number"),

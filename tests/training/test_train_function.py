@@ -223,8 +223,8 @@ def test_a_folder_is_kept_from_what_would_spoil_it():
             {"resume": True, "total_steps": 140, "transitions": dataset(9)},
             "transitions: a run that goes",
         ),
-        ("Reacher-v5", {"resume": True, "total_steps": 140}, "env.id=Reacher-v5: the run's environment is Pendulum-v1"),
-        (PendulumEnv, {"resume": True, "total_steps": 140}, "env.id=PendulumEnv: the run's environment is Pendulum-v1"),
+        ("Reacher-v5", {"resume": True, "total_steps": 140}, "env.id=Reacher-v5: the run's is Pendulum-v1"),
+        (PendulumEnv, {"resume": True, "total_steps": 140}, "env.id=PendulumEnv: the run's is Pendulum-v1"),
     ):
         with pytest.raises(InputError, match=sentence):
             train(environment, folder="here", **arguments)
