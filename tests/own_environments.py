@@ -5,7 +5,7 @@ import random
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from gymnasium.wrappers.utils import RunningMeanStd
 
@@ -35,6 +35,57 @@ class Walk(gymnasium.Env):
 
     def info(self):
         return {}
+
+
+class Alone(Walk):
+    """A robot, of which there is one."""
+
+    there = 0
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        if Alone.there:
+            raise RuntimeError("it is taken")
+        Alone.there += 1
+
+    def close(self):
+        Alone.there -= 1
+
+
+class Goal(Walk):
+    """Observes a dictionary."""
+
+    observation_space = Dict(place=Walk.observation_space, goal=Tuple([Box(-1, 1, (2, 1)), Discrete(3)]))
+
+    def seen(self, x):
+        return {"place": x, "goal": (np.full((2, 1), 0.5, np.float32), 2)}
+
+    def reset(self, **options):
+        x, info = super().reset(**options)
+        return self.seen(x), info
+
+    def step(self, action):
+        x, *others = super().step(action)
+        return self.seen(x), *others
+
+
+class Doubled(gymnasium.RewardWrapper):
+    """Pays twice."""
+
+    def reward(self, reward):
+        return 2 * reward
+
+
+def one_more(env):
+    return gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1)
+
+
+def failing(env):
+    raise RuntimeError("no wrapper")
+
+
+def nothing(env):
+    pass
 
 
 class Dice(Walk):
@@ -141,6 +192,8 @@ for name, entry_point in {
     "Picture": picture,
     "ScalesItself": ScalesItself,
     "Wanders": Wanders,
+    "Alone": Alone,
+    "Goal": Goal,
 }.items():
     gymnasium.register(f"{name}-v0", entry_point=entry_point, max_episode_steps=20)
 gymnasium.register("Endless-v0", entry_point=Walk)

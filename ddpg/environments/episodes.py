@@ -44,6 +44,7 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._step = 0
         self._randomness = GlobalRandomness()
         self._frozen: Statistics | None = None
+        self._switched_off: list[Any] = []
 
     @property
     def statistics(self) -> Statistics:
@@ -56,14 +57,15 @@ class CheckedEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def freeze(self, kept: Statistics) -> None:
         """Begin every episode from now on with these statistics, and stop updating them where wrappers can."""
-        freeze(self.env)
+        self._switched_off += freeze(self.env)
         self._frozen = kept
 
     def thaw(self) -> None:
         """Put the statistics that were frozen back, and go on updating them."""
         if self._frozen is not None:
             self.statistics, self._frozen = self._frozen, None
-        freeze(self.env, False)
+        while self._switched_off:
+            self._switched_off.pop().update_running_mean = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._seed, self._step = seed, 0

@@ -103,6 +103,7 @@ def make_environment(
     except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
         arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
         raise theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
+    require(isinstance(made, gymnasium.Env), f"env.wrappers: returned {made!r}; each must be a gymnasium.Env.")
     if isinstance(made.observation_space, Dict | Tuple):
         made = FlattenObservation(made)
     try:

@@ -92,11 +92,12 @@ def restore(environment: gymnasium.Env[Any, Any], kept: Statistics) -> None:
                 setattr(holder, name, _copied(value))
 
 
-def freeze(environment: gymnasium.Env[Any, Any], frozen: bool = True) -> None:
-    """Stop updating the statistics, or update them again, where a wrapper has gymnasium's switch for that."""
-    for holder in _holders(environment):
-        if hasattr(holder, "update_running_mean"):
-            holder.update_running_mean = not frozen
+def freeze(environment: gymnasium.Env[Any, Any]) -> list[Any]:
+    """Stop updating the statistics where a wrapper has gymnasium's switch for that; return those wrappers."""
+    updating = [each for each in _holders(environment) if getattr(each, "update_running_mean", False)]
+    for holder in updating:
+        holder.update_running_mean = False
+    return updating
 
 
 def merged(several: Sequence[Statistics]) -> Statistics:

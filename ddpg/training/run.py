@@ -146,10 +146,10 @@ class Run:
 
     def open(self, shown: bool) -> Telemetry:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
-        name = self.settings.env.id.rpartition(":")[2]  # without the module
-        self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step, shown)
         if self.settings.warm_start and not self.step:
             take_weights(self.agent, self.settings.warm_start)
+        name = self.settings.env.id.rpartition(":")[2]  # without the module
+        self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step, shown)
         if not self._described:
             self.telemetry.describe(self.settings.model_dump())
         return self.telemetry

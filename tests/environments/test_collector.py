@@ -212,3 +212,16 @@ def test_an_episode_that_was_broken_off_is_taken_up_again(asynchronous):
         resumed.load_state_dict(state)
     for each in (whole, resumed):
         each.vector.close()
+
+
+def test_a_restart_begins_the_next_episode_from_its_seed():
+    collector, other = (Collector(make_vector("own_environments:Walk-v0", {}, 2, 3)) for _ in range(2))
+    actions = np.ones((2, 1), np.float32)
+    for _ in range(20):  # up to the limit
+        other.step(actions)
+    for _ in range(7):
+        collector.step(actions)
+    collector.restart()
+    np.testing.assert_array_equal(collector.observations, other.observations)
+    assert [each["episode"] for each in collector.state_dict()["progress"]] == [1, 1]
+    np.testing.assert_array_equal(collector.step(actions).rewards, other.step(actions).rewards)

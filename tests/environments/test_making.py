@@ -112,3 +112,88 @@ def test_a_module_is_looked_for_in_the_working_directory_last(tmp_path, monkeypa
     for _ in range(2):
         find_environment("lies_here:Pendulum-v1")
         assert sys.path == [*before, str(tmp_path)]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_is_not_registered_may_be_a_class_or_a_function_of_a_module(own_module, asynchronous):
+    name, _ = own_module("place", registers=False)
+    module = sys.modules[name]
+    module.make = lambda step=0.0: gymnasium.wrappers.TimeLimit(module.Own(), 7)
+    kwargs = {"max_episode_steps": 5}
+    of_class = Collector(make_vector(f"{name}:Own", kwargs, 2, 0, asynchronous))
+    of_function = Collector(make_vector(f"{name}:make", {"step": 1.0}, 2, 0, asynchronous))
+    for step in range(1, 8):
+        actions = np.zeros((2, 1), np.float32)
+        assert of_class.step(actions).truncations.tolist() == [step == 5] * 2
+        assert of_function.step(actions).truncations.tolist() == [step == 7] * 2
+    of_class.close()
+    of_function.close()
+
+
+def test_a_registered_name_goes_before_a_class(own_module):
+    name, _ = own_module("place", registers=False)
+    gymnasium.register("Own", entry_point=f"{name}:Own", max_episode_steps=3)
+    assert find_environment(f"{name}:Own").max_episode_steps == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("Onw", "no such environment is registered; .*{} neither registers nor defines it"),
+        ("LOCATION", "{} neither registers nor defines it"),
+        ("Box", r"cannot be made: TypeError"),
+        ("gymnasium", "{} neither registers nor defines it"),
+    ],
+)
+def test_what_makes_no_environment_is_refused(own_module, given, sentence):
+    name, _ = own_module("place", registers=False)
+    with pytest.raises(InputError, match=rf"env\.id=({name}:)?{given}: .*{sentence.replace('{}', name)}"):
+        make_environment(f"{name}:{given}", {})
+
+
+WRAPPERS = ["own_environments.Doubled", "own_environments.one_more"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_wrappers_are_put_around_the_environment_in_the_order_typed(asynchronous):
+    rewards = {}
+    for wrappers in ([], WRAPPERS, WRAPPERS[::-1]):
+        collector = Collector(
+            make_vector(find_environment("own_environments:Walk-v0", wrappers), {}, 1, 0, asynchronous)
+        )
+        rewards[tuple(wrappers)] = collector.step(np.zeros((1, 1), np.float32)).rewards[0]
+        collector.close()
+    plain, *others = rewards.values()
+    assert others == pytest.approx([2 * plain + 1, 2 * (plain + 1)])
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Doubled", r"env\.wrappers=Doubled: no name of an object in a module"),
+        ("own_environments.Doubld", "has no Doubld; did you mean Doubled"),
+        ("no_such_module.Wrapper", r"the module no_such_module cannot be imported: .*mind PYTHONPATH"),
+        ("own_environments.failing", r"cannot be made: RuntimeError \(no wrapper\) at .*own_environments\.py:\d+"),
+        ("own_environments.nothing", "returned None; each must be a gymnasium.Env"),
+        ("gymnasium.wrappers.RecordVideo", "cannot be made: TypeError .*'video_folder'"),
+    ],
+)
+def test_a_wrapper_that_cannot_be_had_is_refused(name, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_environment(find_environment("own_environments:Walk-v0", [name]), {})
+
+
+def test_observations_that_are_no_box_are_flattened():
+    environment = make_environment("own_environments:Goal-v0", {})
+    assert environment.observation_space.shape == (6,)
+    observation, _ = environment.reset(seed=0)
+    place = make_environment("own_environments:Walk-v0", {}).reset(seed=0)[0]
+    np.testing.assert_array_equal(observation, [*place, 0.5, 0.5, 0, 0, 1])
+
+
+def test_observations_of_no_fixed_size_are_refused(own_module):
+    name, _ = own_module("place", registers=False)
+    space = gymnasium.spaces.Dict(bag=gymnasium.spaces.Sequence(gymnasium.spaces.Box(0, 1, (1,))))
+    sys.modules[name].Own.observation_space = space
+    with pytest.raises(InputError, match=r"observation space Dict\('bag': Sequence.*DDPG takes only a Box"):
+        make_environment(f"{name}:Own", {})

@@ -134,3 +134,30 @@ def test_an_environment_that_changes_the_directory_moves_nothing_else(tmp_path, 
     monkeypatch.chdir(tmp_path)
     environment("Wanders")
     assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("name", ["Normalised", "Centred", "ScalesItself"])
+def test_after_a_thaw_the_statistics_go_on_from_where_they_were(name):
+    frozen, other = (make_environment(f"own_environments:{name}-v0", {}) for _ in range(2))
+    actions = np.random.default_rng(0).uniform(-1, 1, (30, 1)).astype(np.float32)
+
+    def play(environment, seed):
+        return [environment.reset(seed=seed)[0], *(environment.step(action)[:2] for action in actions[:15])]
+
+    play(frozen, 0), play(other, 0)
+    frozen.freeze(frozen.statistics)
+    play(frozen, 1)
+    frozen.thaw()
+    assert str(frozen.statistics) == str(other.statistics)
+    assert str(play(frozen, 2)) == str(play(other, 2))
+    assert str(frozen.statistics) == str(other.statistics)
+
+
+def test_a_wrapper_that_did_not_update_does_not_after_a_thaw():
+    environment = make_environment("own_environments:Normalised-v0", {})
+    wrapper = environment.env.env.env
+    assert wrapper.update_running_mean is True
+    wrapper.update_running_mean = False
+    environment.freeze(environment.statistics)
+    environment.thaw()
+    assert wrapper.update_running_mean is False

@@ -11,15 +11,18 @@ from small_runs import SMALL, run, scalars, small, state
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ddpg import DDPG, InputError
-from ddpg.base.errors import Note
+from ddpg.base.errors import FaultyEnvironmentError, Note
 from ddpg.compiled.recording import RecordingError
 from ddpg.environments import make_environment
 from ddpg.saving import checkpoint
 from ddpg.training.evaluation import evaluate
-from ddpg.training.loop import Training, folders
+from ddpg.training.loop import Training, check_runs, folders
 from ddpg.training.run import DivergedError, Run
 from ddpg.training.stopping import Stopped
 from ddpg.training.telemetry import Telemetry
+
+NORMALIZED = {"agent__layer_norm": True, "agent__normalize_observations": True}
+OWN_ACTOR = "test_custom_networks.MyActor"
 
 
 def own(name, **changes):
@@ -421,3 +424,117 @@ def test_seeds_that_cannot_be_recorded_together_are_updated_one_by_one(tmp_path,
     for seed, one in enumerate(training.runs):
         alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
         assert identical(state(one), state(alone))
+
+
+SHARED = {"evaluation": {"interval": 50, "episodes": 2, "final_episodes": 3, "shared": True}, "total_steps": 200}
+
+
+@pytest.fixture
+def one_alone(monkeypatch):
+    """A second one at the same time raises."""
+    monkeypatch.setattr("own_environments.Alone.there", 0)
+
+
+@pytest.mark.parametrize("name", ["Alone", "Normalised"])
+@pytest.mark.parametrize("steps", [129, 150])  # in an episode; at an evaluation
+def test_a_run_that_evaluates_in_its_only_environment_is_resumed_exactly(tmp_path, one_alone, name, steps):
+    noise = {"exploration": {"name": "ornstein_uhlenbeck"}}
+    check_runs(own(name, **SHARED))
+    whole, evaluation = run(tmp_path / "whole", own(name, **SHARED, **noise))
+    run(tmp_path / "resumed", own(name, **SHARED | {"total_steps": steps}, **noise))
+    content = checkpoint.load(tmp_path / "resumed")
+    resumed, again = run(tmp_path / "resumed", own(name, **SHARED, **noise), content)
+    assert identical(state(whole), state(resumed))
+    np.testing.assert_array_equal(evaluation.returns, again.returns)
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "resumed")
+    # Episodes of 20 steps, but for those that an evaluation every 50 steps has ended.
+    assert [step for step, _ in scalars(tmp_path / "whole")["rollout/episode_return"]] == [
+        step + since for step in range(0, 200, 50) for since in (20, 40)
+    ]
+
+
+def test_a_stop_in_an_evaluation_of_the_only_environment_is_resumed_exactly(tmp_path, monkeypatch):
+    settings = own("Normalised", **SHARED)
+    whole, _ = run(tmp_path / "whole", settings)
+    stopped = Training(settings, tmp_path / "stopped")
+    heed, heeded = stopped._heed, []
+
+    def stop():
+        heeded.append(stopped.step)
+        if heeded.count(100) == 30:  # in the second of its episodes
+            signal.raise_signal(signal.SIGINT)
+        heed()
+
+    monkeypatch.setattr(stopped, "_heed", stop)
+    with pytest.raises(Stopped):
+        stopped.run()
+    stopped.close()
+    content = checkpoint.load(tmp_path / "stopped")
+    assert content["training"]["evaluation_due"]
+    resumed, _ = run(tmp_path / "stopped", settings, content)
+    assert identical(state(whole), state(resumed))
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "stopped")
+
+
+def test_an_evaluation_in_the_only_environment_finds_what_one_beside_it_finds(tmp_path):
+    """Up to the first evaluation both have trained alike."""
+    changes = SHARED | {"total_steps": 50}
+    apart = own("Normalised", **changes | {"evaluation": changes["evaluation"] | {"shared": False}})
+    run(tmp_path / "shared", own("Normalised", **changes))
+    run(tmp_path / "apart", apart)
+    assert scalars(tmp_path / "shared")["eval/mean_return"] == scalars(tmp_path / "apart")["eval/mean_return"]
+
+
+def test_where_there_can_be_one_environment_the_sentence_says_how(tmp_path, one_alone):
+    with pytest.raises(FaultyEnvironmentError, match=r"it is taken.*evaluation\.shared=true evaluates"):
+        Training(own("Alone"), tmp_path)
+
+
+def test_evaluations_between_the_steps_can_be_left_out(tmp_path):
+    one, evaluation = run(tmp_path / "without", small(evaluation={"interval": None, "final_episodes": 2}))
+    other, _ = run(tmp_path / "with", small())
+    assert identical(state(one), state(other))
+    assert len(evaluation.returns) == 2
+    assert not [tag for tag in scalars(tmp_path / "without") if tag == "eval/mean_return"]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(tmp_path, seeds):
+    other, _ = run(tmp_path / "other", small(seed=7))
+    changes = {"env__kwargs": {"g": 5.0}, "warm_start": str(tmp_path / "other"), "seeds": seeds}
+    training = Training(small(**changes, total_steps=50), tmp_path / "new")  # nothing is learnt yet
+    training.run()
+    training.close()
+    for each in training.runs:
+        assert each.agent.critic_updates == 0
+        for name, module in other.agent.modules().items():
+            assert identical(weights(module), weights(each.agent.modules()[name]))
+    contents = [checkpoint.load(folder) for folder in folders(tmp_path / "new", training.settings).values()]
+    whole = Training(small(**changes, total_steps=80), tmp_path / "whole")
+    whole.run()
+    whole.close()
+    (tmp_path / "other").rename(tmp_path / "gone")
+    resumed = Training(small(**changes, total_steps=80), tmp_path / "new")
+    resumed.load(contents)
+    resumed.run()
+    resumed.close()
+    for one, another in zip(whole.runs, resumed.runs, strict=True):
+        assert identical(state(one), state(another))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"agent__hidden_sizes": [8, 9]}, r"its networks do not fit this run's \(.*size mismatch"),
+        ({"agent__action_layer": 1}, r"its networks do not fit this run's \(.*size mismatch"),
+        ({"env__id": "own_environments:Walk-v0"}, r"its networks do not fit this run's \(.*size mismatch"),
+        ({"warm_start": "nowhere"}, "nowhere: there is no such file or folder"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused_in_a_sentence(tmp_path, changes, sentence):
+    run(tmp_path / "other", small(total_steps=20))
+    training = Training(small(**{"warm_start": str(tmp_path / "other"), **changes}), tmp_path / "new")
+    with pytest.raises(InputError, match=sentence):
+        training.run()
+    training.close()
+    assert not (tmp_path / "new").exists()
