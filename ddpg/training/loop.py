@@ -29,7 +29,7 @@ from ddpg.compiled.recording import RecordingError
 from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats, wrapped
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
-from ddpg.training.evaluation import Evaluation, evaluate
+from ddpg.training.evaluation import Evaluation
 from ddpg.training.run import RESULT_NAME, DivergedError, Run, make_agent, take_weights
 from ddpg.training.settings import Settings
 from ddpg.training.showing import show
@@ -300,11 +300,10 @@ class Training:
         return evaluation
 
     def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
-        limit = self.settings.evaluation.max_episode_steps
         environment = self.evaluation_environment or run.collector.single
         environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
         try:
-            evaluation = evaluate(run.agent, environment, episodes, limit, lambda observation: self._heed())
+            evaluation = run.evaluate_in(environment, episodes, lambda observation: self._heed())
         finally:
             if self.settings.evaluation.shared:
                 environment.thaw()

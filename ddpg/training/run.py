@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ddpg.base.normalization import RewardScale
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import state_tensors
 from ddpg.environments import (
+    CheckedEnvironment,
     Collector,
     NStep,
     Transitions,
@@ -169,9 +170,24 @@ class Run:
         environment = make_environment(self.environment, self.settings.env.kwargs)
         try:
             environment.freeze(self.collector.statistics if self._statistics is None else self._statistics)
-            return evaluate(self.agent, environment, range(episodes), self.settings.evaluation.max_episode_steps)
+            return self.evaluate_in(environment, range(episodes))
         finally:
             environment.close()
+
+    def evaluate_in(
+        self,
+        environment: CheckedEnvironment,
+        episodes: Iterable[int],
+        see: Callable[[np.ndarray], None] = lambda observation: None,
+    ) -> Evaluation:
+        """Evaluate in an environment that has its statistics, as `ddpg.training.evaluation.evaluate` does.
+
+        The critic's values are in the environment's units, also where the rewards that it learns from are normalized.
+        """
+        limit = self.settings.evaluation.max_episode_steps
+        evaluation = evaluate(self.agent, environment, episodes, limit, see)
+        scale = self._reward_scale.value if self.settings.normalize_rewards else 1.0
+        return evaluation._replace(start_values=scale * evaluation.start_values)
 
     def interact(self) -> None:
         """Take one step in every environment, and store the transitions.
