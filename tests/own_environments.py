@@ -76,15 +76,15 @@ class Doubled(gymnasium.RewardWrapper):
         return 2 * reward
 
 
-def one_more(env):
-    return gymnasium.wrappers.TransformReward(env, lambda reward: reward + 1)
+def one_more(environment):
+    return gymnasium.wrappers.TransformReward(environment, lambda reward: reward + 1)
 
 
-def failing(env):
+def failing(environment):
     raise RuntimeError("no wrapper")
 
 
-def nothing(env):
+def nothing(environment):
     pass
 
 

@@ -61,9 +61,13 @@ def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
     space = agent.observation_space
     drawn = arguments.picture is None or drawable(space)
     require(drawn, f"--picture: needs observations of two or three dimensions; these are of shape {space.shape}.")
-    spec = find_environment(env_id, env.wrappers)
+    spec = find_environment(env_id)
     mode = "human" if arguments.render else None
-    environment = renderable(spec, env.kwargs) if arguments.video else make_environment(spec, env.kwargs, mode)
+    environment = (
+        renderable(spec, env.kwargs, env.wrappers)
+        if arguments.video
+        else make_environment(spec, env.kwargs, mode, env.wrappers)
+    )
     video = mp4(environment, arguments.video) if arguments.video else None
     trajectory: list[np.ndarray] = []
 

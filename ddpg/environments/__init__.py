@@ -7,7 +7,7 @@ whether an episode can be repeated.
 
 from ddpg.environments.collector import Collector, Transitions
 from ddpg.environments.episodes import CheckedEnvironment
-from ddpg.environments.making import find_environment, make_environment, make_vector, wrapped
+from ddpg.environments.making import find_environment, make_environment, make_vector
 from ddpg.environments.n_step import NStep
 from ddpg.environments.processes import SIGNALS
 from ddpg.environments.repetition import repeats
@@ -22,5 +22,4 @@ __all__ = [
     "make_environment",
     "make_vector",
     "repeats",
-    "wrapped",
 ]

@@ -1,6 +1,5 @@
 """Find, make and check the environments that a user names."""
 
-import copy
 import difflib
 import functools
 import sys
@@ -10,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, WrapperSpec, load_env_creator
-from gymnasium.spaces import Dict, Tuple
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import FlattenObservation
 
@@ -23,31 +22,16 @@ from ddpg.environments.processes import Processes
 from ddpg.environments.repetition import contained
 
 
-def find_environment(env_id: str, wrappers: Sequence[str] = ()) -> EnvSpec:
+def find_environment(env_id: str) -> EnvSpec:
     """Return what gymnasium makes the environment of this name from.
 
     Args:
         env_id: a registered name; `module:Name-v0`, whose module is imported first; or `module:Name`, a class or
             function in it that makes an environment.
-        wrappers: dotted names of what to put around it, the innermost first; imported.
 
     Raises:
-        InputError: if a module cannot be imported, or there is no such environment or wrapper.
+        InputError: if the module cannot be imported, or there is no such environment.
     """
-    return wrapped(_find(env_id), wrappers)
-
-
-def wrapped(spec: EnvSpec, wrappers: Sequence[str]) -> EnvSpec:
-    """Return the specification of an environment with wrappers around it, as for `find_environment`."""
-    spec = copy.copy(spec)
-    for name in wrappers:
-        imports.named("env.wrappers", name)
-        module, _, attribute = name.rpartition(".")
-        spec.additional_wrappers += (WrapperSpec(attribute, f"{module}:{attribute}", {}),)
-    return spec
-
-
-def _find(env_id: str) -> EnvSpec:
     module, _, name = env_id.rpartition(":")
     require(
         not module or all(part.isidentifier() for part in module.split(".")),
@@ -69,16 +53,20 @@ def _find(env_id: str) -> EnvSpec:
 
 
 def make_environment(
-    environment: str | EnvSpec, kwargs: Mapping[str, Any], render_mode: str | None = None
+    environment: str | EnvSpec,
+    kwargs: Mapping[str, Any],
+    render_mode: str | None = None,
+    wrappers: Sequence[str] = (),
 ) -> CheckedEnvironment:
     """Make one environment with spaces that DDPG takes, held to gymnasium's interface.
 
-    Observations that are dicts or tuples are flattened to rows of numbers.
+    Observations that are no Box, dicts for instance, are flattened to one where they can be.
 
     Args:
         environment: a name, as `find_environment` takes it, or what that returns.
         kwargs: keyword arguments of `gymnasium.make`, those of the environment included.
         render_mode: "human" opens a window; overrides one in `kwargs`.
+        wrappers: dotted names of what is put around it, the innermost first; imported, and called with it alone.
 
     Raises:
         InputError: if it is not registered, cannot be made, or has other spaces.
@@ -103,15 +91,29 @@ def make_environment(
     except (Exception, SystemExit) as error:  # whatever a stranger's constructor may raise
         arguments = f" with env.kwargs={dict(kwargs)}" if kwargs else ""
         raise theirs(f"env.id={spec.id}: cannot be made{arguments}: {blamed(error)}.", error) from error
-    require(isinstance(made, gymnasium.Env), f"env.wrappers: returned {made!r}; each must be a gymnasium.Env.")
-    if isinstance(made.observation_space, Dict | Tuple):
-        made = FlattenObservation(made)
     try:
+        for name in wrappers:
+            made = _wrapped(made, name)
+        if not isinstance(made.observation_space, Box) and getattr(made.observation_space, "is_np_flattenable", False):
+            made = FlattenObservation(made)
         check_spaces(made.observation_space, made.action_space)
     except InputError as error:
         made.close()
-        raise InputError(f"env.id={spec.id}: {error}") from None
+        error.args = (f"env.id={spec.id}: {error}",)
+        raise
     return CheckedEnvironment(made)
+
+
+def _wrapped(environment: gymnasium.Env[Any, Any], name: str) -> gymnasium.Env[Any, Any]:
+    wrapper = imports.named("env.wrappers", name)
+    try:
+        with contained():
+            wrapped = wrapper(environment)
+    except (Exception, SystemExit) as error:  # whatever a stranger's wrapper may raise
+        raise theirs(f"env.wrappers={name}: called with the environment: {blamed(error)}.", error) from error
+    require(isinstance(wrapped, gymnasium.Env), f"env.wrappers={name}: returned {wrapped!r}, no gymnasium.Env.")
+    assert isinstance(wrapped, gymnasium.Env)
+    return wrapped
 
 
 def make_vector(
@@ -121,11 +123,12 @@ def make_vector(
     seed: int,
     asynchronous: bool = False,
     timeout: float | None = None,
+    wrappers: Sequence[str] = (),
 ) -> VectorEnv[Any, Any, Any]:
     """Make several environments with seeded episodes.
 
     Args:
-        environment, kwargs: as in `make_environment`.
+        environment, kwargs, wrappers: as in `make_environment`.
         num_envs: how many.
         seed: of the run.
         asynchronous: each in a process of its own.
@@ -137,15 +140,19 @@ def make_vector(
     """
     # Found here: a process of its own may not know what this one has registered.
     spec = find_environment(environment) if isinstance(environment, str) else environment
-    makers = [functools.partial(_make_seeded, spec, kwargs, num_envs, seed, index) for index in range(num_envs)]
+    makers = [
+        functools.partial(_make_seeded, spec, kwargs, wrappers, num_envs, seed, index) for index in range(num_envs)
+    ]
     if asynchronous:
         return Processes(makers, seed, timeout)
     return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)  # the collector copies
 
 
-def _make_seeded(spec: EnvSpec, kwargs: Mapping[str, Any], num_envs: int, seed: int, index: int) -> SeededEpisodes:
+def _make_seeded(
+    spec: EnvSpec, kwargs: Mapping[str, Any], wrappers: Sequence[str], num_envs: int, seed: int, index: int
+) -> SeededEpisodes:
     try:
-        return SeededEpisodes(make_environment(spec, kwargs), seed, index)
+        return SeededEpisodes(make_environment(spec, kwargs, wrappers=wrappers), seed, index)
     except InputError as error:
         fault = FaultyEnvironmentError(
             f"{error} A run needs {num_envs + 1} at a time: {num_envs} to train in, one to evaluate in. If only one "

@@ -26,7 +26,7 @@ from ddpg.base.progress import fleeting
 from ddpg.compiled.agent import CompiledPolicy, CompiledUpdate, JointUpdate
 from ddpg.compiled.compilation import CompilationError
 from ddpg.compiled.recording import RecordingError
-from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats, wrapped
+from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
 from ddpg.training.evaluation import Evaluation
@@ -66,10 +66,11 @@ def check_runs(settings: Settings, at_once: int = 1) -> None:
     Raises:
         InputError: if it cannot be made, or they do not.
     """
-    environment = make_environment(find_environment(settings.env.id, settings.env.wrappers), settings.env.kwargs)
+    env = settings.env
+    environment = make_environment(env.id, env.kwargs, wrappers=env.wrappers)
     environment.close()
     if settings.video.interval:
-        renderable(settings.env.id, settings.env.kwargs).close()
+        renderable(env.id, env.kwargs, env.wrappers).close()
     observation_space, action_space = environment.observation_space, environment.action_space
     assert isinstance(observation_space, Box) and isinstance(action_space, Box)
     agent = make_agent(settings, observation_space, action_space)
@@ -101,12 +102,14 @@ class Training:
         suitable = suitable_threads(settings.agent.hidden_sizes, settings.batch_size, settings.seeds)
         torch.set_num_threads(settings.threads or suitable)
         env = settings.env
-        spec = wrapped(environment, env.wrappers) if environment else find_environment(env.id, env.wrappers)
+        spec = environment or find_environment(env.id)
         self.evaluation_environment = None
         if not settings.evaluation.shared:
-            self.evaluation_environment = make_environment(spec, env.kwargs)
+            self.evaluation_environment = make_environment(spec, env.kwargs, wrappers=env.wrappers)
             self._try_to_repeat(self.evaluation_environment)
-        self._shown = renderable(spec, env.kwargs) if settings.video.interval else self.evaluation_environment
+        self._shown = (
+            renderable(spec, env.kwargs, env.wrappers) if settings.video.interval else self.evaluation_environment
+        )
         self.runs = [
             Run(settings.of_seed(seed), each, spec, callbacks) for seed, each in folders(folder, settings).items()
         ]
@@ -300,16 +303,7 @@ class Training:
         return evaluation
 
     def _evaluated(self, run: Run, episodes: Iterable[int]) -> Evaluation:
-        environment = self.evaluation_environment or run.collector.single
-        environment.freeze(run.collector.statistics)  # those that the run's own environments have gathered
-        try:
-            evaluation = run.evaluate_in(environment, episodes, lambda observation: self._heed())
-        finally:
-            if self.settings.evaluation.shared:
-                environment.thaw()
-        if self.settings.evaluation.shared:
-            run.end_episodes()
-        return evaluation
+        return run.evaluate_in(self.evaluation_environment, episodes, lambda observation: self._heed())
 
     def _show(self, run: Run) -> None:
         if self._shown is not None:

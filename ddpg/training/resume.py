@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from ddpg.agent import DDPG
@@ -23,6 +24,7 @@ from ddpg.training.run import RESULT_NAME
 from ddpg.training.settings import Settings
 
 _CHANGEABLE = ("total_steps", "threads", "device")
+_SAFE_WRAPPERS = [f"gymnasium.wrappers.{name}" for name in gymnasium.wrappers.__all__]  # installed anyway
 NAMES = ("env.id", "env.wrappers", "agent.actor", "agent.critic")
 """settings that may name code of the user's own, which is imported only if they were typed"""
 
@@ -192,7 +194,7 @@ def check_names(settings: Mapping[str, Any], typed: Mapping[str, Any], keys: Col
             code = ":" in name
             same = given is None or given.rpartition(":")[2] == name.rpartition(":")[2]
         elif key == "env.wrappers" and code:
-            code = not all(each.startswith("gymnasium.wrappers.") for each in name)
+            code = not all(each in _SAFE_WRAPPERS for each in name)
         require(same, f"{key}={spelled(given)}: the run's is {spelled(name)}; leave this out.")
         require(
             not code or given == name,

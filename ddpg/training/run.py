@@ -115,9 +115,11 @@ class Run:
         self.folder = folder
         self.callbacks = callbacks
         env = settings.env
-        self.environment = environment or find_environment(env.id, env.wrappers)
-        vector = make_vector(self.environment, env.kwargs, env.num_envs, settings.seed, env.asynchronous, env.timeout)
-        self.collector = Collector(vector)
+        self.environment = environment or find_environment(env.id)
+        process = env.asynchronous, env.timeout
+        self.collector = Collector(
+            make_vector(self.environment, env.kwargs, env.num_envs, settings.seed, *process, env.wrappers)
+        )
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
         assert isinstance(observation_space, Box) and isinstance(action_space, Box)
@@ -147,7 +149,7 @@ class Run:
 
     def open(self, shown: bool) -> Telemetry:
         """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
-        if self.settings.warm_start and not self.step:
+        if self.settings.warm_start and self.saved_step is None:
             take_weights(self.agent, self.settings.warm_start)
         name = self.settings.env.id.rpartition(":")[2]  # without the module
         self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step, shown)
@@ -167,25 +169,36 @@ class Run:
     def evaluate(self, episodes: int = 10) -> Evaluation:
         """Evaluate the policy as it is, without exploration; episode i starts from `reset(seed=10000 + i)`."""
         whole("episodes", episodes, least=1)
-        environment = make_environment(self.environment, self.settings.env.kwargs)
+        if self.settings.evaluation.shared and self.evaluation is None:
+            return self.evaluate_in(None, range(episodes))
+        env = self.settings.env
+        environment = make_environment(self.environment, env.kwargs, wrappers=env.wrappers)
         try:
-            environment.freeze(self.collector.statistics if self._statistics is None else self._statistics)
             return self.evaluate_in(environment, range(episodes))
         finally:
             environment.close()
 
     def evaluate_in(
         self,
-        environment: CheckedEnvironment,
+        environment: CheckedEnvironment | None,
         episodes: Iterable[int],
         see: Callable[[np.ndarray], None] = lambda observation: None,
     ) -> Evaluation:
-        """Evaluate in an environment that has its statistics, as `ddpg.training.evaluation.evaluate` does.
+        """Evaluate in an environment; None: in the only one, that of the training, whose episode is then over.
 
-        The critic's values are in the environment's units, also where the rewards that it learns from are normalized.
+        The statistics of wrappers are those that the run's own environments have gathered. The critic's values are in
+        the environment's units, also where the rewards that it learns from are normalized.
         """
+        used = environment or self.collector.single
+        used.freeze(self.collector.statistics if self._statistics is None else self._statistics)
         limit = self.settings.evaluation.max_episode_steps
-        evaluation = evaluate(self.agent, environment, episodes, limit, see)
+        try:
+            evaluation = evaluate(self.agent, used, episodes, limit, see)
+        finally:
+            if environment is None:
+                used.thaw()
+        if environment is None:
+            self.end_episodes()
         scale = self._reward_scale.value if self.settings.normalize_rewards else 1.0
         return evaluation._replace(start_values=scale * evaluation.start_values)
 

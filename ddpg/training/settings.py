@@ -146,9 +146,9 @@ class Settings(Options):
     def _check_shared(self) -> Self:
         alone = self.seeds == self.env.num_envs == 1 and not self.env.asynchronous
         require(
-            alone or not self.evaluation.shared,
+            (alone and not self.video.interval) or not self.evaluation.shared,
             "evaluation.shared=true: one environment for all is one of the trainer's process; leave out seeds, "
-            "env.num_envs and env.asynchronous, or evaluation.shared.",
+            "env.num_envs, env.asynchronous and video.interval, or evaluation.shared.",
         )
         return self
 

@@ -22,14 +22,16 @@ def has_display() -> bool:
     return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
-def renderable(environment: str | EnvSpec, kwargs: Mapping[str, Any]) -> CheckedEnvironment:
+def renderable(
+    environment: str | EnvSpec, kwargs: Mapping[str, Any], wrappers: Sequence[str] = ()
+) -> CheckedEnvironment:
     """Make an environment of render mode rgb_array, also without a display; `InputError` if it renders no frames."""
     if not has_display():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         with warnings.catch_warnings(action="ignore"):  # that there is no such render mode, which is said below
-            made = make_environment(environment, kwargs, "rgb_array")
+            made = make_environment(environment, kwargs, "rgb_array", wrappers)
         with suppress(AttributeError, KeyError):  # gymnasium 1.4 lets HalfCheetah run out of the picture
             inner: Any = made.unwrapped
             inner.mujoco_renderer.camera_id = inner.model.camera("track").id

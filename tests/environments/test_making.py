@@ -151,6 +151,19 @@ def test_what_makes_no_environment_is_refused(own_module, given, sentence):
         make_environment(f"{name}:{given}", {})
 
 
+def twice_wrapped(name):
+    module = sys.modules[name]
+    return gymnasium.wrappers.ClipReward(gymnasium.wrappers.NormalizeObservation(module.Own()), -1, 1)
+
+
+def test_wrappers_go_around_those_that_a_function_has_put_there(own_module):
+    name, _ = own_module("place", registers=False)
+    sys.modules[name].make = lambda: twice_wrapped(name)
+    environment = make_environment(f"{name}:make", {}, wrappers=["own_environments.Doubled"])
+    assert "Doubled<" in str(environment.env)
+    environment.close()
+
+
 WRAPPERS = ["own_environments.Doubled", "own_environments.one_more"]
 
 
@@ -158,9 +171,7 @@ WRAPPERS = ["own_environments.Doubled", "own_environments.one_more"]
 def test_wrappers_are_put_around_the_environment_in_the_order_typed(asynchronous):
     rewards = {}
     for wrappers in ([], WRAPPERS, WRAPPERS[::-1]):
-        collector = Collector(
-            make_vector(find_environment("own_environments:Walk-v0", wrappers), {}, 1, 0, asynchronous)
-        )
+        collector = Collector(make_vector("own_environments:Walk-v0", {}, 1, 0, asynchronous, wrappers=wrappers))
         rewards[tuple(wrappers)] = collector.step(np.zeros((1, 1), np.float32)).rewards[0]
         collector.close()
     plain, *others = rewards.values()
@@ -173,14 +184,18 @@ def test_wrappers_are_put_around_the_environment_in_the_order_typed(asynchronous
         ("Doubled", r"env\.wrappers=Doubled: no name of an object in a module"),
         ("own_environments.Doubld", "has no Doubld; did you mean Doubled"),
         ("no_such_module.Wrapper", r"the module no_such_module cannot be imported: .*mind PYTHONPATH"),
-        ("own_environments.failing", r"cannot be made: RuntimeError \(no wrapper\) at .*own_environments\.py:\d+"),
-        ("own_environments.nothing", "returned None; each must be a gymnasium.Env"),
-        ("gymnasium.wrappers.RecordVideo", "cannot be made: TypeError .*'video_folder'"),
+        (
+            "own_environments.failing",
+            r"called with .*: RuntimeError \(no wrapper\) at .*own_environments\.py:\d+",
+        ),
+        ("own_environments.nothing", "returned None, no gymnasium.Env"),
+        ("gymnasium.wrappers.RecordVideo", "called with the environment: TypeError .*'video_folder'"),
     ],
 )
 def test_a_wrapper_that_cannot_be_had_is_refused(name, sentence):
     with pytest.raises(InputError, match=sentence):
-        make_environment(find_environment("own_environments:Walk-v0", [name]), {})
+        make_environment("own_environments:Alone-v0", {}, wrappers=[name])
+    make_environment("own_environments:Alone-v0", {}).close()  # the one before was closed
 
 
 def test_observations_that_are_no_box_are_flattened():

@@ -10,7 +10,7 @@ from conftest import identical, weights
 from small_runs import SMALL, run, scalars, small, state
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ddpg import DDPG, InputError
+from ddpg import DDPG, Callback, InputError
 from ddpg.base.errors import FaultyEnvironmentError, Note
 from ddpg.compiled.recording import RecordingError
 from ddpg.environments import make_environment
@@ -383,7 +383,7 @@ def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
         return done
 
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    monkeypatch.setattr("ddpg.training.loop.evaluate", takes(100.0, evaluate))
+    monkeypatch.setattr("ddpg.training.run.evaluate", takes(100.0, evaluate))
     monkeypatch.setattr(Run, "interact", takes(1.0, Run.interact))
     together(tmp_path, evaluation__interval=30)
     for seed in range(3):
@@ -538,3 +538,18 @@ def test_networks_that_do_not_fit_are_refused_in_a_sentence(tmp_path, changes, s
         training.run()
     training.close()
     assert not (tmp_path / "new").exists()
+
+
+def test_a_callback_may_evaluate_in_the_only_environment(tmp_path, one_alone):
+    class Look(Callback):
+        found = ()
+
+        def on_step(self, run, transitions):
+            if run.step == 30:
+                self.found = run.evaluate(2).returns
+
+    look = Look()
+    training = Training(own("Alone", **SHARED), tmp_path, callbacks=[look])
+    training.run()
+    training.close()
+    assert len(look.found) == 2
