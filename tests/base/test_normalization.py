@@ -2,11 +2,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from conftest import ACTIONS, identical, make_batch, weights
 from gymnasium.spaces import Box
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from ddpg import DDPG
 from ddpg.base.normalization import Normalization, RewardScale
+from ddpg.critic_freeze import CriticFreeze
+from ddpg.gradient_stop import GradientStop
 
 SPACE = Box(-np.inf, np.inf, (3,))
 
@@ -87,3 +90,29 @@ def test_the_scale_of_rewards_begins_anew_with_each_episode_and_from_its_state(r
     assert scale.value == pytest.approx(expected, abs=0.02)
     other.load_state_dict(scale.state_dict())
     assert other.value == scale.value
+
+
+def test_all_sound_stops_and_freezes_end_in_the_same_weights():
+    def train(stop, freeze):
+        learner = DDPG(
+            SPACE,
+            ACTIONS,
+            hidden_sizes=(16,),
+            normalize_observations=True,
+            gradient_stop=stop,
+            critic_freeze=freeze,
+            layer_norm=True,
+        )
+        for seed in range(5):
+            learner.observe(np.random.default_rng(seed).normal(5, 2, (10, 3)))
+            learner.update(make_batch(seed=seed))
+        return weights(*learner.modules().values())
+
+    sound = [
+        *((name, "requires_grad") for name, kind in GradientStop.options.items() if kind().sound),
+        *(("no_grad", name) for name, kind in CriticFreeze.options.items() if kind().sound),
+    ]
+    assert len(sound) == 10
+    first = train(*sound[0])
+    assert all(identical(first, train(*each)) for each in sound[1:])
+    assert not identical(first, train("none", "requires_grad"))

@@ -2,8 +2,10 @@
 
 import errno
 
+import gymnasium
 import numpy as np
 import pytest
+import small_runs
 import torch
 from conftest import weights
 from small_runs import scalars, small
@@ -131,3 +133,12 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
     assert said.count("cannot be written") == 2
     assert "The checkpoint of step 70 cannot be written ([Errno 28] No space left" in said
     assert "that of step 50 stays, and the run goes on." in said
+
+
+def test_the_bias_of_q_is_in_the_environments_units_where_rewards_are_normalized(tmp_path):
+    trained, evaluation = small_runs.run(tmp_path, small(normalize_rewards=True))
+    observation, _ = gymnasium.make("Pendulum-v1").reset(seed=10_000)
+    inputs = (torch.as_tensor(each).reshape(1, -1) for each in (observation, trained.agent.act(observation)))
+    value = float(trained.agent.critic(*inputs).detach())
+    assert trained._reward_scale.value > 1
+    assert evaluation.start_values[0] == pytest.approx(trained._reward_scale.value * value, rel=1e-5)
