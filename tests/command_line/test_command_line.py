@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -399,3 +400,39 @@ def test_the_papers_setting():
     assert (agent["discount"], agent["polyak"], agent["final_layer_bound"]) == (0.99, 0.001, 3e-3)
     assert agent["action_layer"] == 1
     assert composed("env=lunar_lander")["env"]["kwargs"] == {"continuous": True}
+
+
+def test_names_of_ones_own_code_are_typed_again_and_what_a_run_prints_has_them(command, tmp_path, own_module):
+    name, _ = own_module(".", registers=False)
+    module = tmp_path / f"{name}.py"
+    module.write_text(
+        f"{module.read_text()}\n\nclass Around(gymnasium.Wrapper):\n    pass\n\n\n"
+        "from torch import nn\n\n\ndef Actor(*spaces):\n    return nn.Sequential(nn.Linear(1, 1), nn.Tanh())\n"
+    )
+    del sys.modules[name]
+    env, wrappers, actor = (
+        f"env.id={name}:Own",
+        f"env.wrappers=[{name}.Around,gymnasium.wrappers.NormalizeReward]",
+        f"agent.actor={name}.Actor",
+    )
+    status, out, err = command("train.py", *SMALL, env, wrappers, actor, "hydra.run.dir=run")
+    assert status == 0, err
+    watch = out.strip().splitlines()[-1].partition("ddpg-evaluate")[2]
+    printed = shlex.split(watch.replace("--render", "--episodes 2"))
+    del sys.modules[name]
+    for program, *typed in (
+        ("evaluate.py", "run"),
+        ("evaluate.py", "run", env, wrappers),
+        ("evaluate.py", "run", env, actor),
+        ("train.py", "resume=run", "total_steps=130", env, wrappers),
+        ("train.py", "resume=run", "total_steps=130", actor, wrappers),
+        ("train.py", "resume=run", "total_steps=130", env, wrappers, "agent.actor=os.system"),
+    ):
+        status, _, err = command(program, *typed)
+        assert status == 2
+        assert "would have to be imported; if you trust it, add " in err or "the run's is" in err
+        assert name not in sys.modules
+    status, _, err = command("evaluate.py", *printed)
+    assert status == 0, err
+    status, _, err = command("train.py", "resume=run", "total_steps=130", env, wrappers, actor)
+    assert status == 0, err
