@@ -66,6 +66,7 @@ def test_the_statistics_are_kept_with_the_agent_exactly(tmp_path):
     learner.observe(np.random.default_rng(0).normal(5, 2, (100, 3)))
     learner.save(tmp_path / "agent.safetensors")
     loaded = DDPG.load(tmp_path / "agent.safetensors")
+    assert np.array_equal(loaded.act(np.ones(3)), learner.act(np.ones(3)))
     for each in (learner, loaded):
         each.observe(np.ones(3))
     assert np.array_equal(loaded.normalization.get_extra_state()["var"], learner.normalization.get_extra_state()["var"])

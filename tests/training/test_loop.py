@@ -122,6 +122,8 @@ def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path):
         {"env__num_envs": 2, "env__asynchronous": True, "gradient_steps_per_step": 0.3},
         {"gradient_stop": {"name": "manual", "scale": 0.5, "every": 3}, "agent__optimizer": "SGD"},
         {"env": {**SMALL["env"], "id": "own_environments:Picture-v0", "kwargs": {}}},  # packed, and the ring goes round
+        {"env__num_envs": 2, "n_step": 3, "normalize_rewards": True, **NORMALIZED, "buffer_size": 60},
+        {"n_step": 5, **NORMALIZED, "evaluation": {"interval": 70, "shared": True}, "agent__actor": OWN_ACTOR},
     ],
     ids=str,
 )
@@ -538,6 +540,12 @@ def test_networks_that_do_not_fit_are_refused_in_a_sentence(tmp_path, changes, s
         training.run()
     training.close()
     assert not (tmp_path / "new").exists()
+
+
+def test_an_episode_that_is_cut_off_closes_its_transitions(tmp_path, one_alone):
+    training, _ = run(tmp_path, own("Alone", **SHARED, n_step=4))  # cut off at step 50 and so on, 10 steps into it
+    assert training.buffer.added == 200
+    assert (training.buffer.transitions().terminations < 1).all()
 
 
 def test_a_callback_may_evaluate_in_the_only_environment(tmp_path, one_alone):
