@@ -7,10 +7,11 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from ddpg.base.errors import blamed, require, theirs
-from ddpg.base.spaces import size
+from ddpg.base.spaces import centre_and_half_range, size
 
 Network = nn.Module | Callable[[Box, Box], nn.Module]
 """a module, or a class or function that makes one for an observation space and an action space"""
+_TRIED = 100  # observations
 
 
 def make(role: str, network: Network, observation_space: Box, action_space: Box) -> nn.Module:
@@ -37,18 +38,25 @@ def make(role: str, network: Network, observation_space: Box, action_space: Box)
 
 
 def check(actor: nn.Module, critic: nn.Module, observation_space: Box, action_space: Box) -> None:
-    """Try both networks on a row of zeros.
+    """Try both networks on zeros and random numbers.
 
     Parameters that the two share, those of an encoder for instance, are trained by the critic's loss alone: the actor
     has to detach what it takes from them, as in DrQ-v2 (Yarats et al., 2021).
 
     Raises:
-        InputError: if one fails, returns another shape than `(B, act)` and `(B,)`, or the actor's loss would reach
-            shared parameters.
+        InputError: if one fails, returns another shape than `(B, act)` and `(B,)`, the actor leaves the bounds, or its
+            loss would reach shared parameters.
     """
-    observations, actions = torch.zeros(2, size(observation_space)), torch.zeros(2, size(action_space))
-    _try("actor", actor, (2, size(action_space)), observations)
-    _try("critic", critic, (2,), observations, actions)
+    random = torch.Generator().manual_seed(0)
+    observations = torch.randn(_TRIED, size(observation_space), generator=random)
+    observations[0] = 0
+    actions = _try("actor", actor, (_TRIED, size(action_space)), observations).detach().cpu().double()
+    _try("critic", critic, (_TRIED,), observations, actions)
+    centre, half_range = map(torch.as_tensor, centre_and_half_range(action_space))
+    require(
+        bool(((actions - centre).abs() <= 1.001 * half_range + 1e-3).all()),  # not so where it is NaN
+        f"actor: returns actions beyond their bounds, {action_space}; end it with a tanh, scaled to them.",
+    )
     own = set(map(id, own_parameters(actor, critic)))
     if shared := [parameter for parameter in actor.parameters() if id(parameter) not in own]:
         gradients = torch.autograd.grad(actor(observations).sum(), shared, allow_unused=True)
@@ -65,7 +73,7 @@ def own_parameters(module: nn.Module, other: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if id(parameter) not in others]
 
 
-def _try(role: str, network: nn.Module, shape: tuple[int, ...], *inputs: Tensor) -> None:
+def _try(role: str, network: nn.Module, shape: tuple[int, ...], *inputs: Tensor) -> Tensor:
     parameter = next(network.parameters())
     try:
         output = network(*(each.to(parameter.device, parameter.dtype) for each in inputs))
@@ -75,6 +83,8 @@ def _try(role: str, network: nn.Module, shape: tuple[int, ...], *inputs: Tensor)
     found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     require(
         found == shape,
-        f"{role}: returns {found} for two observations; it must be {shape}: "
+        f"{role}: returns {found} for {_TRIED} observations; it must be {shape}: "
         + ("an action in the environment's units for each." if role == "actor" else "a value for each; squeeze(-1)."),
     )
+    assert isinstance(output, Tensor)
+    return output

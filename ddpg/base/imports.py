@@ -9,6 +9,11 @@ from typing import Any
 from ddpg.base.errors import blamed, choices, require, theirs
 
 
+def dotted(value: Any) -> Any:
+    """Return the dotted name of a class or a function, and everything else, names among it, as it is."""
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) and hasattr(value, "__qualname__") else value
+
+
 def named(key: str, name: str) -> Any:
     """Return the object of a dotted name, `module.Class`, after importing its module.
 
@@ -22,7 +27,7 @@ def named(key: str, name: str) -> Any:
     place, _, attribute = name.rpartition(".")
     require(
         all(part.isidentifier() for part in (*place.split("."), attribute)),
-        f"{key}={name}: no name of an object in a module; my_module.MyClass is valid.",
+        f"{key}={name}: must be a class or function at the top of a module; my_module.MyClass is valid.",
     )
     found = module(key, name, place)
     near = choices([each for each in vars(found) if not each.startswith("_")], attribute)

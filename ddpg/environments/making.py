@@ -47,8 +47,9 @@ def find_environment(env_id: str) -> EnvSpec:
         if callable(make):
             return EnvSpec(name, entry_point=make)
         near = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
+        spelled = name.replace(".", ":") if "." in name else f"module:{name}"
         meant = f"did you mean {near[0]}? " if near else ""
-        yours = f"{module} neither registers nor defines it." if module else f"If it is yours: env.id=module:{name}."
+        yours = f"{module} neither registers nor defines it." if module else f"If it is yours: env.id={spelled}."
         raise InputError(f"env.id={env_id}: no such environment is registered; {meant}{yours}") from error
 
 

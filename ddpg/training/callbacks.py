@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
+from ddpg.base.errors import real
 from ddpg.environments import Transitions
 from ddpg.saving import files
 from ddpg.training.evaluation import Evaluation
@@ -36,10 +37,11 @@ class Callback:
 
 def stop_at(mean_return: float) -> Callback:
     """Return a callback that ends the training after the first evaluation with this mean return or a greater one."""
+    least = real("mean_return", mean_return)
 
     class StopAt(Callback):
         def on_evaluation(self, run: Run, evaluation: Evaluation) -> bool:
-            return bool(evaluation.returns.mean() >= mean_return)
+            return bool(evaluation.returns.mean() >= least)
 
     return StopAt()
 

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 
 from ddpg.agent import DDPG
+from ddpg.base import imports
 from ddpg.base.errors import InputError, Note, require, whole
 from ddpg.base.spaces import size
 from ddpg.environments import find_environment
@@ -79,9 +80,13 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
 
 
 def names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of `NAMES` in settings of plain data; those that name something."""
+    """Return the values of `NAMES` in settings, classes by their names; those that name something."""
     found = {key: settings.get(section, {}).get(name) for key in NAMES for section, name in [key.split(".")]}
-    return {key: value for key, value in found.items() if value}
+    return {
+        key: list(map(imports.dotted, value)) if isinstance(value, list) else imports.dotted(value)
+        for key, value in found.items()
+        if value
+    }
 
 
 def contents(folder: Path, typed: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -195,7 +200,8 @@ def check_names(settings: Mapping[str, Any], typed: Mapping[str, Any], keys: Col
             same = given is None or given.rpartition(":")[2] == name.rpartition(":")[2]
         elif key == "env.wrappers" and code:
             code = not all(each in _SAFE_WRAPPERS for each in name)
-        require(same, f"{key}={spelled(given)}: the run's is {spelled(name)}; leave this out.")
+        mend = f"give {key}={spelled(name)}" if code or key == "env.id" else "leave this out"
+        require(same, f"{key}={spelled(given)}: the run's is {spelled(name)}; {mend}.")
         require(
             not code or given == name,
             f"the checkpoint's {key} is of a module that would have to be imported; if you trust it, add "

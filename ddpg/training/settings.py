@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ddpg.base import optimizers
+from ddpg.base import imports, optimizers
 from ddpg.base.errors import InputError, require
 from ddpg.base.options import AgentOptions, Count, Options
 from ddpg.critic_freeze import CriticFreeze
@@ -35,9 +35,7 @@ Keywords = Annotated[
     Field(examples=[{}]),
 ]
 # of an object in a module; in Python the object itself may be given.
-Name = Annotated[
-    str, BeforeValidator(lambda value: f"{value.__module__}.{value.__qualname__}" if callable(value) else value)
-]
+Name = Annotated[str, BeforeValidator(imports.dotted), Field(examples=["my_module.MyClass"])]
 
 
 def _option_of(family: type[GradientStop] | type[CriticFreeze] | type[Exploration]) -> Any:
@@ -49,7 +47,9 @@ class EnvironmentSettings(Options):
     """`env.*`"""
 
     id: str = Field("Pendulum-v1", description="a registered environment, or one of your own: module:Name")
-    wrappers: list[str] = Field([], examples=[[]], description="dotted names of wrappers, the innermost first")
+    wrappers: list[Name] = Field(
+        [], examples=[["my_module.MyClass"]], description="dotted names of wrappers, the innermost first"
+    )
     num_envs: Count = Field(1, description="environments in parallel")
     asynchronous: bool = Field(False, description="each environment in a process of its own")
     timeout: Annotated[float, Field(gt=0, examples=[60])] | None = Field(
@@ -63,8 +63,12 @@ class AgentSettings(AgentOptions):
 
     optimizer: str = Field("Adam", description="name of an optimizer in torch.optim")
     optimizer_options: Keywords = Field(default_factory=dict, description="its options: {momentum: 0.9}, for instance")
-    actor: Name | None = Field(None, description="actor of your own, my_module.MyActor; made for the two spaces")
-    critic: Name | None = Field(None, description="critic of your own, likewise")
+    actor: Name | None = Field(
+        None,
+        examples=["my_module.MyActor"],
+        description="actor of your own, my_module.MyActor; made for the two spaces",
+    )
+    critic: Name | None = Field(None, examples=["my_module.MyCritic"], description="critic of your own, likewise")
 
     @model_validator(mode="after")
     def _check_optimizer(self) -> Self:

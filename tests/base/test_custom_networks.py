@@ -3,6 +3,7 @@ import pytest
 import torch
 from conftest import ACTIONS, OBSERVATIONS, identical, make_batch, weights
 from gymnasium.spaces import Box
+from own_networks import MyActor, MyCritic
 from torch import nn
 
 from ddpg import DDPG, CompiledUpdate, GradientFlow, InputError, JointUpdate
@@ -12,28 +13,6 @@ from ddpg.gradient_stop import GradientStop
 
 SOUND_STOPS = ["detach", "no_grad", "inference_mode", "optimizer", "manual"]
 SOUND_FREEZES = ["requires_grad", "optimizer", "inputs", "functional", "manual"]
-
-
-class MyActor(nn.Module):
-    def __init__(self, observation_space=OBSERVATIONS, action_space=ACTIONS, encoder=None, detach=True):
-        super().__init__()
-        self.encoder = encoder or nn.Linear(observation_space.shape[0], 16)
-        self.output = nn.Linear(16, action_space.shape[0])
-        self.detach = detach
-
-    def forward(self, observations):
-        features = self.encoder(observations)
-        return torch.tanh(self.output(torch.relu(features.detach() if self.detach else features)))
-
-
-class MyCritic(nn.Module):
-    def __init__(self, observation_space=OBSERVATIONS, action_space=ACTIONS, encoder=None):
-        super().__init__()
-        self.encoder = encoder or nn.Linear(observation_space.shape[0], 16)
-        self.output = nn.Linear(16 + action_space.shape[0], 1)
-
-    def forward(self, observations, actions):
-        return self.output(torch.cat([torch.relu(self.encoder(observations)), actions], -1)).squeeze(-1)
 
 
 def sharing(detach=True, **options):
@@ -133,10 +112,14 @@ def test_compiled_joint_audited_saved_and_loaded(interpreted, tmp_path, options)
         ({"actor": "MyActor"}, "actor: cannot be made for the two spaces: TypeError"),
         ({"actor": lambda *_: 3}, "actor=3: must be a torch.nn.Module, or make one"),
         ({"actor": nn.Flatten()}, "actor: has no parameters"),
-        ({"actor": nn.Linear(3, 5)}, r"actor: returns \(2, 5\) for two observations; it must be \(2, 2\)"),
-        ({"actor": nn.Linear(4, 2)}, r"actor: fails with inputs of shape \(2, 3\): RuntimeError"),
-        ({"critic": nn.Linear(3, 1)}, r"critic: fails with inputs of shape \(2, 3\), \(2, 2\): TypeError"),
-        ({"critic": nn.Bilinear(3, 2, 1)}, r"critic: returns \(2, 1\) .* it must be \(2,\): a value for each; squeeze"),
+        ({"actor": nn.Linear(3, 5)}, r"actor: returns \(100, 5\) for 100 observations; it must be \(100, 2\)"),
+        ({"actor": nn.Linear(4, 2)}, r"actor: fails with inputs of shape \(100, 3\): RuntimeError"),
+        ({"actor": nn.Linear(3, 2)}, "actor: returns actions beyond their bounds, Box.*end it with a tanh"),
+        ({"critic": nn.Linear(3, 1)}, r"critic: fails with inputs of shape \(100, 3\), \(100, 2\): TypeError"),
+        (
+            {"critic": nn.Bilinear(3, 2, 1)},
+            r"critic: returns \(100, 1\) .* must be \(100,\): a value for each; squeeze",
+        ),
         ({"actor": nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))}, "actor: has a BatchNorm1d"),
         ({"critic": nn.Sequential(nn.Linear(3, 2), nn.Dropout())}, "critic: has a Dropout"),
     ],

@@ -24,7 +24,7 @@ def test_a_name_in_a_module_of_the_working_directory(module):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("Actor", "agent.actor=Actor: no name of an object in a module; my_module.MyClass is valid."),
+        ("Actor", "agent.actor=Actor: must be a class or function at the top of a module; my_module.MyClass is valid."),
         (
             "nets_of_mine.Actr",
             r"agent.actor=nets_of_mine.Actr: the module nets_of_mine has no Actr; did you mean Actor?",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+import own_environments  # noqa: F401  (whose names a fixture would else take back)
 import pytest
 
 from ddpg import InputError
@@ -181,7 +182,7 @@ def test_wrappers_are_put_around_the_environment_in_the_order_typed(asynchronous
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("Doubled", r"env\.wrappers=Doubled: no name of an object in a module"),
+        ("Doubled", r"env\.wrappers=Doubled: must be a class or function at the top"),
         ("own_environments.Doubld", "has no Doubld; did you mean Doubled"),
         ("no_such_module.Wrapper", r"the module no_such_module cannot be imported: .*mind PYTHONPATH"),
         (

@@ -22,7 +22,7 @@ from ddpg.training.stopping import Stopped
 from ddpg.training.telemetry import Telemetry
 
 NORMALIZED = {"agent__layer_norm": True, "agent__normalize_observations": True}
-OWN_ACTOR = "test_custom_networks.MyActor"
+OWN_ACTOR = "own_networks.MyActor"
 
 
 def own(name, **changes):

@@ -15,7 +15,10 @@ from commands import SMALL as TYPED
 from conftest import identical
 from filelock import FileLock
 from gymnasium.envs.classic_control import PendulumEnv
+from own_environments import Doubled
+from own_networks import MyActor, MyCritic
 from small_runs import scalars, state
+from torch import nn
 
 from ddpg import Batch, Callback, InputError, train
 from ddpg.saving import checkpoint
@@ -239,3 +242,21 @@ def test_a_folder_is_kept_from_what_would_spoil_it():
 def test_hydra_is_not_imported():
     program = "import sys; from ddpg import CSVLog, train; assert not {'hydra', 'omegaconf'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_networks_and_wrappers_are_given_as_classes_also_to_go_on():
+    given = {
+        **SMALL,
+        "agent": {"actor": MyActor, "critic": MyCritic},
+        "env": {"wrappers": [Doubled], **SMALL["env"]},
+    }
+    whole = train("Pendulum-v1", folder="whole", **given | {"total_steps": 150})
+    train("Pendulum-v1", folder="part", **given)
+    names = {"agent": given["agent"], "env": {"wrappers": [Doubled]}}
+    resumed = train("Pendulum-v1", folder="part", resume=True, total_steps=150, **names)
+    assert identical(state(whole), state(resumed))
+    assert result("part")["settings"]["agent"]["actor"] == "own_networks.MyActor"
+    with pytest.raises(InputError, match=r"agent\.actor=Sequential.*string; my_module\.MyActor is valid"):
+        train("Pendulum-v1", agent={"actor": nn.Sequential()})
+    with pytest.raises(InputError, match=r"the run's is own_networks\.MyActor; give agent\.actor=own"):
+        train("Pendulum-v1", folder="part", resume=True, total_steps=170, **names | {"agent": {"actor": MyCritic}})
