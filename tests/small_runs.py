@@ -5,6 +5,7 @@ import json
 from conftest import weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ddpg import Callback
 from ddpg.training.loop import Training
 from ddpg.training.settings import Settings
 
@@ -48,6 +49,17 @@ SMALL = {
     "checkpoint": {"interval": 1000, "keep": 2},
     "video": {"interval": None},
 }
+
+
+class Kill(Callback):
+    """Breaks a training off at a step, with nothing saved after it."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, run, transitions):
+        if run.step == self.step:
+            raise KeyboardInterrupt
 
 
 def small(**changes):

@@ -10,13 +10,14 @@ from ddpg.environments.episodes import CheckedEnvironment
 from ddpg.environments.making import find_environment, make_environment, make_vector
 from ddpg.environments.n_step import NStep
 from ddpg.environments.processes import SIGNALS
-from ddpg.environments.repetition import repeats
+from ddpg.environments.repetition import Statistics, repeats
 
 __all__ = [
     "SIGNALS",
     "CheckedEnvironment",
     "Collector",
     "NStep",
+    "Statistics",
     "Transitions",
     "find_environment",
     "make_environment",

@@ -26,6 +26,7 @@ from ddpg.environments import (
     CheckedEnvironment,
     Collector,
     NStep,
+    Statistics,
     Transitions,
     find_environment,
     make_environment,
@@ -106,7 +107,8 @@ class Run:
     """acts in place of the agent's actor, if there is one"""
     evaluation: Evaluation | None = None
     """the final one, when training has ended"""
-    _statistics: Any = None
+    _statistics: Statistics | None = None
+    """those that wrappers had when training ended, as the environments are closed then"""
 
     def __init__(
         self, settings: Settings, folder: Path, environment: EnvSpec | None = None, callbacks: Sequence[Any] = ()

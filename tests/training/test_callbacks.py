@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from conftest import identical
-from small_runs import small, state
+from small_runs import Kill, small, state
 
 from ddpg import Callback, CSVLog, stop_at
 from ddpg.saving import checkpoint
@@ -49,15 +49,6 @@ class EndsAt(Callback):
 
     def __init__(self, method, step):
         setattr(self, method, lambda run, happened: run.step >= step)
-
-
-class Kill(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, run, transitions):
-        if run.step == self.step:
-            raise KeyboardInterrupt
 
 
 def trained(folder, settings, *callbacks, resumed=False):

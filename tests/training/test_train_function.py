@@ -17,10 +17,10 @@ from filelock import FileLock
 from gymnasium.envs.classic_control import PendulumEnv
 from own_environments import Doubled
 from own_networks import MyActor, MyCritic
-from small_runs import scalars, state
+from small_runs import Kill, scalars, state
 from torch import nn
 
-from ddpg import Batch, Callback, InputError, train
+from ddpg import Batch, InputError, train
 from ddpg.saving import checkpoint
 from ddpg.training.run import RESULT_NAME
 from ddpg.training.settings import EvaluationSettings
@@ -41,17 +41,6 @@ EPISODE = ("observations", "actions", "rewards", "terminations")
 @pytest.fixture(autouse=True)
 def empty_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-
-class Kill(Callback):
-    """Breaks a training off at a step, with nothing saved after it."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, run, transitions):
-        if run.step == self.step:
-            raise KeyboardInterrupt
 
 
 def broken_off(environment, step, **settings):
