@@ -28,6 +28,13 @@ def sharing(detach=True, **options):
     )
 
 
+def beyond():
+    """An actor without a tanh, of weights that leave the bounds whatever the seed."""
+    actor = nn.Linear(3, 2)
+    nn.init.constant_(actor.weight, 9.0)
+    return actor
+
+
 def test_modules_or_what_makes_them_for_the_spaces():
     module = MyActor()
     agent = DDPG(OBSERVATIONS, ACTIONS, actor=module, critic=MyCritic)
@@ -114,7 +121,7 @@ def test_compiled_joint_audited_saved_and_loaded(interpreted, tmp_path, options)
         ({"actor": nn.Flatten()}, "actor: has no parameters"),
         ({"actor": nn.Linear(3, 5)}, r"actor: returns \(100, 5\) for 100 observations; it must be \(100, 2\)"),
         ({"actor": nn.Linear(4, 2)}, r"actor: fails with inputs of shape \(100, 3\): RuntimeError"),
-        ({"actor": nn.Linear(3, 2)}, "actor: returns actions beyond their bounds, Box.*end it with a tanh"),
+        ({"actor": beyond()}, "actor: returns actions beyond their bounds, Box.*end it with a tanh"),
         ({"critic": nn.Linear(3, 1)}, r"critic: fails with inputs of shape \(100, 3\), \(100, 2\): TypeError"),
         (
             {"critic": nn.Bilinear(3, 2, 1)},
