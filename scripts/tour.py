@@ -1,68 +1,58 @@
-# %% [markdown]
-# # Stopping gradients, a tour
-#
-# How does a loss come to leave a module alone? PyTorch has many ways. This tour runs each of them on small networks,
-# looks at the graph, the gradients and the weights, and checks what a tutorial on the subject says. Every number and
-# every verdict is made by the cell above it.
-#
-# As a script: `python scripts/tour.py`, or `python scripts/tour.py traps` for one section; with
-# `--output DIR` it writes a page.
+"""Run the tour of ways to stop a gradient: four notebooks, in the terminal, or as pages with pictures."""
 
-# %%
-from ddpg.command_line import plainly
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
 
-with plainly():
-    from ddpg.tour.command import Tour
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.syntax import Syntax
 
-tour = Tour.start()
+sys.path.insert(0, str(Path(__file__).parent / "tour"))
+import showing
 
-# %% [markdown]
-# One module is to be left alone, the one behind it trained.
 
-# %%
-tour.show("network")
+def tell(notebook: Path) -> None:
+    """Show and run one cell after the other in the terminal."""
+    console, names = Console(width=80), dict[str, Any](__name__="__main__")
+    for markdown, text, start in showing.cells(notebook.read_text(encoding="utf-8")):
+        if markdown:
+            console.print(Markdown(text), "")
+        else:
+            console.print(Syntax(text, "python", background_color="default", word_wrap=True), "")
+            showing.execute(text, start, notebook, names)
+            console.print()
 
-# %% [markdown]
-# A module in the middle, to be skipped; two heads on one trunk.
 
-# %%
-tour.show("architectures")
+def write(notebook: Path, folder: Path) -> None:
+    """Run a notebook in Jupyter and write it as a Markdown page with its pictures."""
+    import jupytext
+    from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import ExecutePreprocessor
+    from nbconvert.writers import FilesWriter
 
-# %% [markdown]
-# The tutorial's reason: an actor whose action enters a critic.
+    cells = jupytext.read(notebook)
+    ExecutePreprocessor(timeout=600, kernel_name="python3").preprocess(cells, {"metadata": {"path": notebook.parent}})
+    resources = {"unique_key": notebook.stem, "output_files_dir": notebook.stem}
+    page, resources = MarkdownExporter().from_notebook_node(cells, resources)
+    FilesWriter(build_directory=str(folder)).write(page, resources, notebook.stem)
 
-# %%
-tour.show("agent")
 
-# %% [markdown]
-# What the tutorial says, statement by statement.
+def main() -> None:
+    """Run the notebooks that are named, or all."""
+    names = [notebook.stem for notebook in showing.NOTEBOOKS]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebooks", nargs="*", help=f"their first letters, such as 1; all by default: {', '.join(names)}")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write pages with pictures; needs '.[tour]'")
+    arguments = parser.parse_args()
+    for each in arguments.notebooks:
+        if not any(name.startswith(each) for name in names):
+            parser.error(f"there is no notebook {each}: there are {', '.join(names)}.")
+    for notebook in showing.NOTEBOOKS:
+        if not arguments.notebooks or notebook.stem.startswith(tuple(arguments.notebooks)):
+            tell(notebook) if arguments.output is None else write(notebook, arguments.output)
 
-# %%
-tour.show("claims")
 
-# %% [markdown]
-# Ways that it does not know, and all of them side by side.
-
-# %%
-tour.show("beyond")
-
-# %% [markdown]
-# What looks right and is not.
-
-# %%
-tour.show("traps")
-
-# %% [markdown]
-# Time and memory over sizes.
-
-# %%
-tour.show("cost")
-
-# %% [markdown]
-# What follows.
-
-# %%
-tour.show("choose")
-
-# %%
-tour.finish()
+if __name__ == "__main__":
+    main()

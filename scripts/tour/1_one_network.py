@@ -1,0 +1,576 @@
+# %% [markdown]
+# # 1 · One network, one head
+#
+# A loss trains everything that it was computed from. Often that is too much: one part of
+# a network is to learn, another is to stay as it is. This notebook stops a gradient in
+# every way that PyTorch has, on the smallest network on which there is something to stop.
+#
+# It runs along a tutorial, “Gradient Flow 1” of January 2022, the first of a series on
+# gradients in PyTorch. The headings have its section numbers, so that the two can be laid
+# side by side. What the tutorial says is put into other words, run, and judged: an
+# assertion of it either passes or fails.
+#
+# **How to use it.** A question stands before each cell. Answer it, then run the cell. It
+# is always the same one: which gradients will be `None`, and which weights will move?
+
+# %%
+import numpy as np
+import torch
+from torch import nn
+
+from ddpg import GradientFlow
+from showing import bars, claim, draw, relative_times, show, summary
+
+# %% [markdown]
+# ## How a gradient gets into a weight
+#
+# Two lines do it. `loss.backward()` computes how the loss would change with each weight,
+# and adds that number to the weight's `.grad`. `optimizer.step()` then moves every weight
+# that it was given **and** whose `.grad` is not `None`.
+#
+# *What is the gradient of w² at w = 3?*
+
+# %%
+w = torch.tensor(3.0, requires_grad=True)
+print("before:", w.grad)
+loss = w * w
+print("made by:", loss.grad_fn.name())
+loss.backward()
+print("after:", w.grad)
+
+# %% [markdown]
+# It is 2w = 6. Some words for what has just happened:
+#
+# - `w` is a **leaf**: a tensor that was not computed from others, as weights are. With
+#   `requires_grad=True` it asks for a gradient; before the first one `.grad` is `None`.
+# - While `w * w` was computed, PyTorch wrote the operation down in a **graph**.
+#   `loss.grad_fn` is its latest entry, and leads to those before it, down to the leaves.
+#   `backward()` walks along it.
+# - To compute 2w on the way back, the graph needs the value of w. A value that is kept
+#   for the way back is a **saved tensor**; they are the memory that a graph costs.
+#
+# So a gradient can be stopped at three places: **in the graph** (no way leads to the
+# weight), **at `.grad`** (it is taken away again before the step), and **at the
+# optimizer** (the step does not hold the weight).
+
+# %% [markdown]
+# ## 2.1 High-level
+#
+# The tutorial calls three ways high-level: `detach`, `no_grad` and `inference_mode`. They
+# work in the graph. Of `detach` it says that it returns a copy. *If so, would writing
+# into the copy change the original?*
+
+# %%
+original = torch.ones(3, requires_grad=True) * 2
+detached = original.detach()
+with claim(1):
+    detached[0] = 7.0
+    assert original[0] == 2.0
+print(
+    "original:",
+    original.tolist(),
+    "in the graph:",
+    original.grad_fn is not None,
+)
+
+# %% [markdown]
+# What `detach` shares with the original is **the memory**. It returns a **view**: a
+# second tensor that looks at the same numbers. Only the graph is left out. Writing
+# `detached[0] = 7.0` is an **in-place** operation, one that overwrites memory instead of
+# making a new tensor, and so it shows in both. `clone()` copies.
+#
+# *Inside `no_grad`, is there nothing that requires a gradient?*
+
+# %%
+x = torch.ones(3, requires_grad=True)
+with claim(2) as unless, torch.no_grad():
+    assert not (x * 2).requires_grad
+    leaf = torch.ones(3, requires_grad=True)
+    unless(
+        leaf.requires_grad, "a leaf that asks for a gradient by name still does"
+    )
+    unless(nn.Linear(3, 1).weight.requires_grad, "weights are such leaves")
+
+# %% [markdown]
+# `no_grad` switches off the writing down. The *result of an operation* then has no graph.
+# A leaf never had one.
+
+# %% [markdown]
+# ## 2.3 The `eval` misconception
+#
+# `eval()` sounds as if it switched gradients off. *After `layer.eval()`, will
+# `layer.weight.grad` be `None`?*
+
+# %%
+layer = nn.Linear(3, 1).eval()
+layer(torch.ones(1, 3)).sum().backward()
+print("layer.weight.grad:", layer.weight.grad)
+
+
+def changed_by_eval(module):
+    x = torch.arange(-8.0, 8.0).reshape(4, 4)
+    return not torch.equal(module.train()(x), module.eval()(x))
+
+
+with claim(16) as unless:
+    assert layer.weight.grad is not None and not changed_by_eval(
+        nn.Linear(4, 4)
+    )
+    assert changed_by_eval(nn.Dropout()) and changed_by_eval(nn.BatchNorm1d(4))
+    unless(
+        changed_by_eval(nn.RReLU()),
+        "it changes other modules too, such as RReLU",
+    )
+
+# %% [markdown]
+# `train()` and `eval()` set one attribute, `training`. Dropout, batch normalization and a
+# few others read it; the graph does not.
+
+# %% [markdown]
+# ## 3 Problem setup
+#
+# Two modules: L1, then the head L2. **Only L2 is to be trained.** The optimizer is given
+# both, so that what protects L1 has to be the way that we try.
+#
+# `fresh` makes the same network each time. `GradientFlow` is this project's audit: it
+# watches the lines within it, and changes nothing. `show` prints what it saw.
+
+
+# %%
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.L1 = nn.Linear(4, 16)
+        self.L2 = nn.Linear(16, 1)
+
+    def forward(self, X):
+        return self.L2(torch.relu(self.L1(X)))
+
+
+def fresh():
+    torch.manual_seed(0)
+    net = Net()
+    return net, torch.optim.SGD(net.parameters(), lr=0.1)
+
+
+X = torch.randn(32, 4, generator=torch.Generator().manual_seed(1))
+
+# %% [markdown]
+# ### Control: nothing is stopped
+#
+# *Which of `L1.weight.grad` and `L2.weight.grad` will be `None`? Which module moves?*
+
+# %%
+net, optimizer = fresh()
+with GradientFlow(L1=net.L1, L2=net.L2, trace=True) as flow:
+    h = torch.relu(net.L1(X))
+    loss = net.L2(h).square().mean()
+    loss.backward()
+    optimizer.step()
+show("control", flow, net, learns="L2")
+
+# %% [markdown]
+# **Why:** L2's input was computed by L1, so the graph leads on into L1. Both get a
+# gradient, and the step moves all that it holds.
+#
+# In the picture the loss is on top, and the gradient runs down. A box is an operation; a
+# dot beside it stands for its parameters, and is filled where a step has applied their
+# gradient.
+
+# %%
+control = flow.backwards[0]
+
+# %% [markdown]
+# ## 4 High-level
+# ### 4.1 detach
+#
+# L1 runs as before, and its output is detached. *Will `L1.weight.grad` be a tensor,
+# zeros, or `None`?*
+
+# %%
+net, optimizer = fresh()
+with GradientFlow(L1=net.L1, L2=net.L2, trace=True) as flow:
+    h = torch.relu(net.L1(X)).detach()
+    loss = net.L2(h).square().mean()
+    loss.backward()
+    optimizer.step()
+show("detach", flow, net, learns="L2")
+
+# %% [markdown]
+# **Why:** L1's graph was recorded, but no way leads from the loss into it (the red bar).
+# No gradient arrives, `.grad` stays `None`, and the step skips a weight whose `.grad` is
+# `None`, although the optimizer holds it.
+#
+# ### 4.1.1 Observations
+#
+# `graph` follows a loss down to its leaves. *Is L1's weight among them?*
+
+
+# %%
+def graph(loss):
+    entries = [loss.grad_fn]
+    for entry in entries:
+        entries += [
+            e for e, _ in entry.next_functions if e and e not in entries
+        ]
+    return entries
+
+
+def holds(loss, weight):
+    return any(
+        getattr(entry, "variable", None) is weight for entry in graph(loss)
+    )
+
+
+detached = flow.backwards[0]
+with claim(3):
+    assert net.L1.weight.grad is None and not holds(loss, net.L1.weight)
+    assert control.reached["L1"] > 0 and holds(net(X).mean(), net.L1.weight)
+
+# %% [markdown]
+# ### 4.1.2 Use case
+#
+# *Does detaching save memory? If so: while L1 runs, or afterwards?*
+
+
+# %%
+def saved(forward):
+    """The number of tensors that autograd is given to keep while `forward` runs."""
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t), id):
+        forward()
+    return len(kept)
+
+
+def untracked():
+    with torch.no_grad():
+        return deep(data)
+
+
+deep = nn.Sequential(
+    *[nn.Sequential(nn.Linear(16, 16), nn.Tanh()) for _ in range(16)]
+)
+data = torch.randn(32, 16)
+with claim(6) as unless:
+    assert detached.bytes < control.bytes
+    kept = saved(lambda: deep(data)), saved(lambda: deep(data).detach())
+    unless(
+        kept[0] == kept[1] > saved(untracked),
+        "while L1 runs, all of it is kept",
+    )
+print("bytes held by the loss:", control.bytes, "with detach:", detached.bytes)
+print(
+    "tensors kept by 16 layers:",
+    *kept,
+    "with detach,",
+    saved(untracked),
+    "in no_grad",
+)
+
+# %% [markdown]
+# `detach` lets go of L1's saved tensors once L1 has run; `no_grad`, which comes next,
+# never keeps them.
+#
+# The tutorial's other use of `detach` is NumPy, which knows no graph. *What does
+# `.numpy()` do with a tensor that is in one?*
+
+# %%
+tracked = torch.ones(2, requires_grad=True) * 2
+refusal = ""
+try:
+    tracked.numpy()
+except RuntimeError as error:
+    refusal = str(error)
+print(refusal)
+with claim(7):
+    assert "requires grad" in refusal
+    assert np.array_equal(tracked.detach().numpy(), tracked.numpy(force=True))
+
+# %% [markdown]
+# ### 4.2 no_grad
+#
+# The same network, with L1 inside `no_grad`. *What will differ from `detach`?*
+
+# %%
+net, optimizer = fresh()
+with GradientFlow(L1=net.L1, L2=net.L2, trace=True) as flow:
+    with torch.no_grad():
+        h = torch.relu(net.L1(X))
+    loss = net.L2(h).square().mean()
+    loss.backward()
+    optimizer.step()
+show("no_grad", flow, net, learns="L2")
+
+# %% [markdown]
+# **Why:** inside the block nothing is written down. To L2, `h` is what data is: a tensor
+# without a past. L1 is grey in the picture, for it ran and left no graph.
+# `L1.weight.grad` is `None`, as after `detach`.
+#
+# ### 4.2.2 Observations
+
+# %%
+without_grad = [entry.name() for entry in graph(loss)]
+with claim(4):
+    loss = net.L2(torch.relu(net.L1(X)).detach()).square().mean()
+    assert without_grad == [entry.name() for entry in graph(loss)]
+print(*without_grad)
+
+# %% [markdown]
+# ### 4.2.3 Use case
+#
+# *Which is faster? The tutorial says `no_grad`, because `detach` copies; but we saw that
+# it copies nothing.* The bars are the time of a forward pass through sixteen layers
+# relative to `no_grad`: the median of nine rounds, and their range.
+
+# %%
+ways = {"tracked": lambda: deep(data), "detach": lambda: deep(data).detach()}
+times = relative_times(ways | {"no_grad": untracked}, "no_grad")
+with claim(5) as unless:
+    (tracked_time, *_), (detach_time, *_) = times["tracked"], times["detach"]
+    assert detach_time > 1
+    unless(
+        tracked_time - 1 > (detach_time - 1) / 2, "the recording takes the time"
+    )
+draw(bars("≈ time of a forward pass, relative to no_grad", times))
+
+# %% [markdown]
+# Recording takes time, and with `detach` all of L1 is recorded, only to be cut off. The
+# call of `detach` itself is next to nothing.
+
+# %% [markdown]
+# ## 4.3 inference
+#
+# `inference_mode` goes further than `no_grad`. *Will L2 take what L1 made inside it?*
+
+# %%
+net, optimizer = fresh()
+with torch.inference_mode():
+    tmp = torch.relu(net.L1(X))
+refusal = ""
+try:
+    net.L2(tmp)
+except RuntimeError as error:
+    refusal = str(error)
+print(refusal)
+
+# %% [markdown]
+# L2 would have to save its input for the way back, and PyTorch refuses to save a tensor
+# that it keeps no books about. The message names a way out: a `clone`, made outside.
+
+# %%
+net, optimizer = fresh()
+with GradientFlow(L1=net.L1, L2=net.L2, trace=True) as flow:
+    with torch.inference_mode():
+        tmp = torch.relu(net.L1(X))
+    loss = net.L2(tmp.clone()).square().mean()
+    loss.backward()
+    optimizer.step()
+show("inference_mode", flow, net, learns="L2")
+
+# %% [markdown]
+# **Why:** the clone is an ordinary tensor without a past, so that all is as with
+# `no_grad`, at the price of a copy.
+
+# %%
+with claim(8) as unless:
+    with torch.inference_mode():
+        assert net(X).grad_fn is None
+    beyond = tmp + net.L1.bias
+    unless(
+        beyond.grad_fn is not None,
+        "outside, an operation that saves nothing is tracked",
+    )
+
+# %%
+with claim(9) as unless:
+    assert "Inference tensors cannot be saved for backward" in refusal
+    names = [entry.name() for entry in graph(loss)]
+    assert [name for name in names if name != "CloneBackward0"] == without_grad
+    unless(
+        beyond.requires_grad,
+        "it may enter where it need not be saved, such as a sum",
+    )
+
+# %% [markdown]
+# Which books? In a **version counter** PyTorch counts how often a tensor was written to in
+# place, so that `backward` can refuse a saved tensor that has been overwritten; and it
+# remembers which tensors are views of which. *Is there either for an inference tensor?*
+
+# %%
+with torch.inference_mode():
+    inside = torch.ones(4)
+    view = inside.view(2, 2)
+refusal = ""
+try:
+    print("version", inside._version)
+except RuntimeError as error:
+    refusal = str(error)
+print(refusal)
+with claim(10):
+    assert "do not track version counter" in refusal
+    assert not view._is_view() and torch.ones(4).view(2, 2)._is_view()
+
+# %% [markdown]
+# ## 5 Low-level
+#
+# The other ways leave the graph alone. The gradient arrives in L1, and is not used.
+#
+# ### 5.2 The optimizer
+#
+# The optimizer is given L2 only. *Will `L1.weight.grad` be `None` this time?*
+
+# %%
+net, _ = fresh()
+optimizer = torch.optim.SGD(net.L2.parameters(), lr=0.1)
+with GradientFlow(L1=net.L1, L2=net.L2, trace=True) as flow:
+    loss = net.L2(torch.relu(net.L1(X))).square().mean()
+    loss.backward()
+    optimizer.step()
+show("optimizer", flow, net, learns="L2")
+
+# %% [markdown]
+# **Why:** `backward` knows nothing of optimizers. It fills the `.grad` of every leaf that
+# the graph leads to, so `L1.weight.grad` is a tensor; the red cross says: computed, and
+# not applied. The step moves what it holds, and no more.
+#
+# **Mind what is left over.** The next `backward` *adds* to `.grad`. Whoever trains L1
+# later has to clear it first.
+#
+# ### 5.2.1 Use case
+#
+# *What can be set for L1 alone, and what cannot?*
+
+# %%
+by_optimizer = [parameter.detach().clone() for parameter in net.parameters()]
+rates = {net.L1.weight: 0.01, net.L1.bias: 0.0, net.L2.weight: 0.1}
+optimizer = torch.optim.SGD(
+    [{"params": [w], "lr": lr} for w, lr in rates.items()]
+)
+expected = [w - lr * w.grad for w, lr in rates.items()]
+optimizer.step()
+with claim(14) as unless:
+    assert all(map(torch.allclose, rates, expected))
+    unless(
+        rates[net.L1.bias] == 0.0,
+        "a group may be one tensor, its rate be changed",
+    )
+
+# %% [markdown]
+# A group of parameters need not be a module: here L1's bias has a rate of its own. What
+# depends on the gradient itself (its size, its sign) an optimizer does not offer.
+#
+# ### 5.3 By hand
+#
+# After `backward` L1's gradients are taken away. `zero_grad`, despite its name, sets them
+# to `None`. *Which weights will move?*
+
+# %%
+net, optimizer = fresh()
+with GradientFlow(L1=net.L1, L2=net.L2, trace=True) as flow:
+    loss = net.L2(torch.relu(net.L1(X))).square().mean()
+    loss.backward()
+    net.L1.zero_grad()
+    optimizer.step()
+show("by hand", flow, net, learns="L2")
+
+# %% [markdown]
+# **Why:** L1's gradient was computed, and dropped before the step, which skips a weight
+# whose `.grad` is `None`.
+
+# %%
+with claim(12):
+    assert holds(loss, net.L1.weight)
+    net(X).square().mean().backward()
+    assert net.L1.weight.grad.norm() > 0
+
+# %% [markdown]
+# *And zeros instead of `None`? A gradient of zeros says that the loss would not change.
+# Will Adam move L1?*
+
+# %%
+net, _ = fresh()
+optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+moves = {}
+for gradient in ["whole", "zeros", "None"]:
+    optimizer.zero_grad()
+    net(X).square().mean().backward()
+    for w in net.L1.parameters():
+        w.grad = {"whole": w.grad, "zeros": torch.zeros_like(w), "None": None}[
+            gradient
+        ]
+    before = net.L1.weight.detach().clone()
+    optimizer.step()
+    moves[gradient] = float((net.L1.weight - before).abs().max())
+    print(
+        f"L1's gradient: {gradient}. L1's largest move: {moves[gradient]:.3f}"
+    )
+
+# %% [markdown]
+# **Why:** a weight whose gradient is zeros *takes part* in the step, and Adam's step is not
+# the gradient alone. It follows a running mean of the gradients so far (momentum), in
+# which the earlier gradient is still at work; with weight decay it also shrinks the
+# weight. Only `None` says: leave this weight out.
+
+# %%
+by_hand = [parameter.detach() for parameter in fresh()[0].L1.parameters()]
+with claim(11) as unless:
+    assert all(map(torch.equal, by_optimizer[:2], by_hand))
+    unless(
+        moves["zeros"] > moves["None"] == 0, "zeros are applied, None is not"
+    )
+
+# %% [markdown]
+# ### 5.3.1 Use case
+#
+# By hand a gradient can be changed as one likes. Here L1's is dropped in every other
+# update, and halved where it is large. *Which of the four printed gradients are `None`?*
+
+# %%
+net, _ = fresh()
+whole, left = [], []
+for update in range(4):
+    net.zero_grad()
+    net(X).square().mean().backward()
+    w = net.L1.weight
+    whole.append(w.grad.norm())
+    w.grad = (
+        None if update % 2 else w.grad / 2 if w.grad.norm() > 0.1 else w.grad
+    )
+    left.append(w.grad if w.grad is None else w.grad.norm())
+print(*(norm if norm is None else f"{norm:.3f}" for norm in left))
+with claim(15):
+    assert left[1] is None and left[3] is None
+    assert torch.equal(left[0], whole[0] / 2)
+
+# %% [markdown]
+# ## 6 Closing thoughts
+#
+# The tutorial recommends `no_grad` “wherever possible”, and advises against
+# `inference_mode`. Of `detach` it says that it leaves a tensor and a NumPy array around.
+# *Which of the three is not so?*
+
+# %%
+source = torch.ones(3, requires_grad=True) * 2
+with claim(17) as unless:
+    assert saved(untracked) < saved(lambda: deep(data).detach())
+    assert (
+        saved(lambda: tmp.clone()) == 0
+        and tmp.clone().data_ptr() != tmp.data_ptr()
+    )
+    unless(
+        isinstance(source.detach(), torch.Tensor),
+        "what detach leaves is a second tensor",
+    )
+
+# %% [markdown]
+# `no_grad` is the wrong choice where something inside the block is to be trained as well:
+#
+# - by **another loss**: a trunk that runs once for two heads has to be recorded for one
+#   of them (notebook 2);
+# - **before** the module that is to stay: the gradient has to pass through (notebook 2);
+# - in the **actor's update**, whose gradient has to pass through the critic (notebook 3).
+#
+# All of the ways once more:
+
+# %%
+summary()
