@@ -43,7 +43,9 @@ def main() -> None:
     """Run the notebooks that are named, or all."""
     names = [notebook.stem for notebook in showing.NOTEBOOKS]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("notebooks", nargs="*", help=f"their first letters, such as 1; all by default: {', '.join(names)}")
+    parser.add_argument(
+        "notebooks", nargs="*", help=f"their first letters, such as 1; all by default: {', '.join(names)}"
+    )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write pages with pictures; needs '.[tour]'")
     arguments = parser.parse_args()
     for each in arguments.notebooks:

@@ -153,20 +153,21 @@ class GradientFlow:
     def _summary(self) -> Summary:
         return Summary(self._record, self.findings(), self._since)
 
-    def figure(self, by: Tensor | str | None = None) -> "Figure":
+    def figure(self, by: Tensor | str | None = None, heading: str | None = None) -> "Figure":
         """Draw the graph of a loss as a matplotlib figure, with what its gradient reached and what steps did with it.
 
         Needs an audit with `trace=True`.
 
         Args:
             by: the loss, or the name of a function that its backward pass was called in; without it the first pass.
+            heading: over the picture; by default the line of the backward pass.
 
         Raises:
             ValueError: if there is no such pass, or nothing was traced.
         """
         from ddpg.gradient_flow.picture import figure
 
-        return figure(self._pass(by), self.findings())
+        return figure(self._pass(by), self.findings(), heading)
 
     def draw(self, path: str | os.PathLike[str], by: Tensor | str | None = None) -> None:
         """Write `figure` to a file; its ending says how: .svg, .png, .pdf."""

@@ -26,13 +26,13 @@ _BOX, _HEIGHT = 1.1, 0.19
 _TOP = 0.6
 
 
-def figure(backward: Backward, findings: Sequence[Finding] = ()) -> Figure:
+def figure(backward: Backward, findings: Sequence[Finding] = (), heading: str | None = None) -> Figure:
     """Draw one loss with a legend; what findings are about in red, under their names."""
     width, height = size(backward)
     drawn = Figure((max(width, 4.6), height + 0.5), dpi=160)
     total = height + 0.5
     axes = drawn.add_axes((0, 0.5 / total, width / drawn.get_figwidth(), height / total))
-    panel(axes, backward, _heading(backward), findings)
+    panel(axes, backward, _heading(backward) if heading is None else heading, findings)
     legend(drawn.add_axes((0, 0, 4.6 / drawn.get_figwidth(), 0.45 / total)))
     return drawn
 
@@ -202,7 +202,7 @@ def _parameters(axes: Axes, centre: tuple[float, float], operation: Operation, c
         axes.plot([x], [y], "x", markersize=6.5, markeredgewidth=1.6, color=_RED, zorder=5)
     names = [each.rpartition(".")[2][:9] for each in operation.parameters]
     shown = names if len(names) <= 2 else [names[0], f"and {len(names) - 1} more"]
-    axes.text(x + 0.08, y, "\n".join(shown), fontsize=4.6, color=_INK, va="center", linespacing=1.0, zorder=4)
+    axes.text(x + 0.08, y, "\n".join(shown), fontsize=5.4, color=_INK, va="center", linespacing=1.0, zorder=4)
 
 
 def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float], link: Link, ink: str) -> None:

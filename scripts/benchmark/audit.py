@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ddpg import DDPG, Batch, GradientFlow
-from ddpg.tour.turns import Spread, ratios, take_turns, timed
 from ddpg.training.loop import suitable_threads
 from subject import agent_and_batch
 from table import Table
+from turns import Spread, ratios, take_turns, timed
 
 UPDATES = 20  # within one audit
 REMEMBERED = (100, 500)  # updates after which the record's memory is looked at

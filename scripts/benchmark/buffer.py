@@ -12,9 +12,9 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from ddpg import ReplayBuffer
-from ddpg.tour.turns import Spread, ratios, synchronize, take_turns
 from peers import available
 from table import Table
+from turns import Spread, ratios, synchronize, take_turns
 from workers import started
 
 CAPACITY = 1_000_000

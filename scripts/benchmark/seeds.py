@@ -10,9 +10,9 @@ from subprocess import DEVNULL, PIPE, Popen
 
 from ddpg.base.errors import InputError
 from ddpg.base.progress import fleeting
-from ddpg.tour.turns import Turn, take_turns
 from table import Table, speeds
 from training import overrides
+from turns import Turn, take_turns
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 STEPS = 3000  # of each seed

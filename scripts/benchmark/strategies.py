@@ -6,10 +6,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from ddpg import DDPG, Batch, GradientFlow
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.gradient_stop import GradientStop
-from ddpg.tour.turns import Spread, ratios, take_turns, timed
 from ddpg.training.loop import suitable_threads
 from subject import agent_and_batch
 from table import Table
+from turns import Spread, ratios, take_turns, timed
 
 BASE = "no_grad + requires_grad"
 UPDATES = 30  # of a turn

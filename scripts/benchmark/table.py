@@ -12,7 +12,7 @@ import torch
 from rich import box
 from rich.console import Console
 
-from ddpg.tour.turns import Spread, ratios
+from turns import Spread, ratios
 
 
 @dataclass(frozen=True)

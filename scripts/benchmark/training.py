@@ -10,11 +10,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ddpg.command_line.config import CONF, register
-from ddpg.tour.turns import take_turns
 from ddpg.training.loop import Training, suitable_threads
 from ddpg.training.settings import Settings
 from peers import LEARNING_STARTS, StableBaselines, Tianshou, available
 from table import Table, speeds
+from turns import take_turns
 from workers import started
 
 STEPS = 400  # of a turn: two points of this project's learning curves

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ddpg import CompiledUpdate
-from ddpg.tour.turns import Spread, Turn, ratios, take_turns, timed
 from subject import agent_and_batch
 from table import Table
+from turns import Spread, Turn, ratios, take_turns, timed
 
 # Forward: 2 target networks, critic, actor, critic. Backward: critic 2 and actor 2 (inputs and weights), the frozen
 # critic 1 (inputs). The other layers are small.

@@ -12,7 +12,7 @@ from typing import Any
 from ddpg.base.errors import InputError
 from ddpg.base.memory import peak_memory
 from ddpg.base.progress import fleeting
-from ddpg.tour.turns import Turn
+from turns import Turn
 
 Makers = dict[str, tuple[Any, ...]]
 """For each contestant what builds its object, and the arguments."""

@@ -16,7 +16,7 @@ from torch import nn
 from torch.func import functional_call
 
 from ddpg import GradientFlow
-from showing import claim, draw, graphs, show, summary, verdict
+from showing import claim, draw, show, summary, verdict
 
 X = torch.randn(32, 8, generator=torch.Generator().manual_seed(1))
 
@@ -54,8 +54,8 @@ with GradientFlow(net, trace=True) as detach:
 show("detach", detach, net, learns="first head")
 
 # %% [markdown]
-# **Why:** a cut in the graph is a cut for all that lies behind it. The same holds
-# for `no_grad`:
+# **Why:** a cut in the graph is a cut for all that lies behind it. *Is it otherwise with
+# `no_grad`?*
 
 # %%
 net, optimizer = fresh()
@@ -150,7 +150,8 @@ show("backward(inputs=)", flow, net, learns="first head")
 #
 # ### functional_call
 #
-# The module is called as a function of other weights: here of its own, detached.
+# The module is called as a function of other weights: here of its own, detached. *Who
+# is in the graph now: the module's own weights, or none?*
 
 # %%
 net, optimizer = fresh()
@@ -355,7 +356,7 @@ net = fresh()
 with GradientFlow(net, trace=True) as flow:
     h = net.trunk(X)
     (value_loss(net, h) - net.policy(h.detach()).mean()).backward()
-draw(graphs({"one run, detach": flow.backwards[0]}))
+draw(flow.figure(heading="one run, detach"))
 
 # %% [markdown]
 # One more way, with two backward passes. *Which weights does each of them fill?*

@@ -20,7 +20,6 @@ from rich.markdown import Markdown
 from torch import Tensor, nn
 
 from ddpg import GradientFlow
-from ddpg.gradient_flow import Backward, picture
 
 HERE = Path(__file__).parent
 NOTEBOOKS = sorted(HERE.glob("[0-9]_*.py"))
@@ -72,7 +71,7 @@ def show(name: str, flow: GradientFlow, modules: nn.Module | Mapping[str, nn.Mod
     rows = [(f"{key}.{each}.grad", value) for key in named for each, value in named[key].named_parameters()]
     for label, parameter in rows:
         print(f"{label:{max(len(each) for each, _ in rows)}}  {_gradient(parameter)}")
-    draw(graphs({name: flow.backwards[-1]}))
+    draw(flow.figure(heading=name))
 
 
 def verdict(name: str, as_meant: bool, text: str) -> None:
@@ -89,7 +88,7 @@ def judged(name: str, as_meant: bool, text: str) -> Verdict:
 
 @contextlib.contextmanager
 def claim(number: int) -> Iterator[Callable[[bool, str], None]]:
-    """Judge what the tutorial says: it holds if no assertion within fails.
+    """Judge what the tutorial says: it holds if no assertion within fails, and PyTorch refuses nothing.
 
     Yields a function `unless(condition, text)`: where the condition is true, the claim holds with that condition.
     """
@@ -97,14 +96,14 @@ def claim(number: int) -> Iterator[Callable[[bool, str], None]]:
     came_to, but = "holds", ""
     try:
         yield lambda condition, text: conditions.append(text) if condition else None
-    except AssertionError as error:
+    except (AssertionError, RuntimeError) as error:
         came_to, but = "does not hold", f"`{traceback.extract_tb(error.__traceback__)[-1].line}` fails"
     else:
         if conditions:
             came_to, but = "holds with a condition", "; ".join(conditions)
     verdicts.append(kept := Verdict(str(number), came_to, but))
-    about = f"{'≈ ' * says.get('measured', False)}Claim {number}, section {says['where']}: “{says['says']}.”"
-    say(f"> **{kept}.** {about}{f' But: {but}.' * bool(but)}")
+    about = f"Claim {number}, section {says['where']}: “{says['says']}.”"
+    say(f"> {'≈ ' * says.get('measured', False)}**{kept}.** {about}{f' But: {but}.' * bool(but)}")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -157,29 +156,12 @@ def draw(figure: Figure) -> None:
         display.display(display.Image(drawn.getvalue()))
 
 
-def graphs(passes: Mapping[str, Backward], columns: int = 2) -> Figure:
-    """Draw the graphs of backward passes side by side, each under its name, with one legend."""
-    sizes = [picture.size(each) for each in passes.values()]
-    width, height = max(width for width, _ in sizes), max(height for _, height in sizes)
-    columns = min(columns, len(passes))
-    whole = max(columns * width, 4.6), -(-len(passes) // columns) * height + 0.5
-    figure = Figure(whole, dpi=min(150, 850 / whole[0]))  # as wide as a page shows it
-    for place, ((name, backward), own) in enumerate(zip(passes.items(), sizes, strict=True)):
-        left, top = place % columns * width, whole[1] - place // columns * height
-        frame = (left / whole[0], (top - own[1]) / whole[1], own[0] / whole[0], own[1] / whole[1])
-        picture.panel(figure.add_axes(frame), backward, name)
-    picture.legend(figure.add_axes((0, 0, 4.6 / whole[0], 0.45 / whole[1])))
-    return figure
-
-
-def bars(title: str, costs: Mapping[str, float | Range]) -> Figure:
-    """Draw a bar for each cost; of a measurement the median, with its range."""
+def bars(title: str, costs: Mapping[str, Range]) -> Figure:
+    """Draw a bar for the median of each cost, with its range."""
     figure = Figure((6, 0.7 + 0.32 * len(costs)), dpi=140, layout="constrained")
     axes = figure.add_subplot()
-    ranges = [each if isinstance(each, tuple) else (each, each, each) for each in costs.values()]
-    medians = [median for median, _, _ in ranges]
-    spread = [[median - least for median, least, _ in ranges], [most - median for median, _, most in ranges]]
-    axes.barh(list(costs), medians, xerr=spread, color="#0072B2", ecolor="#222222", capsize=3)
+    medians, least, most = np.array([*costs.values()]).T
+    axes.barh([*costs], medians, xerr=[medians - least, most - medians], color="#56B4E9", capsize=3)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-from ddpg.tour.turns import Spread, ratios, take_turns, timed
+from turns import Spread, ratios, take_turns, timed
 
 
 def test_contestants_take_turns_and_the_first_round_warms_up():
