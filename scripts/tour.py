@@ -34,6 +34,8 @@ def write(notebook: Path, folder: Path) -> None:
 
     cells = jupytext.read(notebook)
     ExecutePreprocessor(timeout=600, kernel_name="python3").preprocess(cells, {"metadata": {"path": notebook.parent}})
+    for cell in cells.cells:  # without progress
+        cell.outputs = [each for each in cell.get("outputs", []) if each.get("name") != "stderr"]
     resources = {"unique_key": notebook.stem, "output_files_dir": notebook.stem}
     page, resources = MarkdownExporter().from_notebook_node(cells, resources)
     FilesWriter(build_directory=str(folder)).write(page, resources, notebook.stem)

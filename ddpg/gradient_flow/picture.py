@@ -44,8 +44,8 @@ def _heading(backward: Backward) -> str:
 
 def size(backward: Backward) -> tuple[float, float]:
     """Return width and height of a panel in inches."""
-    positions = _positions(_diagram(backward))
-    right, bottom = max(x for x, _ in positions.values()), min(y for _, y in positions.values())
+    centres = positions(_diagram(backward)).values()
+    right, bottom = max(x for x, _ in centres), min(y for _, y in centres)
     return max(right + _BOX / 2 + 0.55, 2.9), _TOP + _ROW - bottom
 
 
@@ -53,7 +53,7 @@ def panel(axes: Axes, backward: Backward, text: str, findings: Sequence[Finding]
     """Draw one loss into axes of its `size`, under a heading."""
     diagram, blame = _diagram(backward), blamed(backward, findings)
     leaking = way(diagram, blame)
-    positions = _positions(diagram)
+    centres = positions(diagram)
     colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(diagram.names)}
     axes.set_axis_off()
     axes.text(0.12, _TOP - 0.1, text, fontsize=7.5, weight="bold", color=_INK, va="top", linespacing=1.4)
@@ -64,13 +64,13 @@ def panel(axes: Axes, backward: Backward, text: str, findings: Sequence[Finding]
             note = "" if reached else "not reached"
             if any(fate(backward, diagram, each) is Fate.UNUSED for each in operations):
                 note = _why_unused(backward, call.name)
-            _cluster(axes, [positions[each] for each in operations], f"{call.name}\n{note}".strip(), shade)
+            _cluster(axes, [centres[each] for each in operations], f"{call.name}\n{note}".strip(), shade)
         guilty = [each for each in operations if each in blame]
         for group in [guilty] if call is not None and guilty else [[each] for each in guilty]:
-            _fault(axes, [positions[each] for each in group], blame[group[0]])
+            _fault(axes, [centres[each] for each in group], blame[group[0]])
     for (one, other), link in diagram.links.items():
-        _line(axes, positions[one], positions[other], link, _RED if (one, other) in leaking else _INK)
-    for operation, centre in positions.items():
+        _line(axes, centres[one], centres[other], link, _RED if (one, other) in leaking else _INK)
+    for operation, centre in centres.items():
         name = operation.calls[0].name if operation.calls else ""
         colour = _GREY if operation in diagram.behind else colours.get(name, _INK)
         colour = _RED if operation in blame else colour
@@ -106,15 +106,15 @@ def _diagram(backward: Backward) -> Diagram:
     return backward.diagram
 
 
-def _positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
+def positions(diagram: Diagram) -> dict[Operation, tuple[float, float]]:
     """Return the centre of each box in inches, the loss at the top, y downwards negative."""
     number = {each: position for position, each in enumerate(diagram.operations)}
     raw: dict[int, tuple[float, float]] = {}
     left = 0.0
     edges = [(number[one], number[other]) for one, other in diagram.links]
-    for positions, width, _, _ in from_edges(edges, vertex_spacing=1.0) if edges else []:
-        top = max(y for _, (_, y) in positions)
-        raw |= {int(node): (x + left, y - top) for node, (x, y) in positions}
+    for component, width, _, _ in from_edges(edges, vertex_spacing=1.0) if edges else []:
+        top = max(y for _, (_, y) in component)
+        raw |= {int(node): (x + left, y - top) for node, (x, y) in component}
         left += width + 1
     for place in number.values():  # what no line leads to or from
         if place not in raw:

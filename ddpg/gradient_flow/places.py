@@ -27,6 +27,8 @@ class Place:
     function: str
 
     def __str__(self) -> str:
+        if cell := _cell(self.file):
+            return f"{cell}:{self.line}"
         roots = (root.rstrip(os.sep) + os.sep for root in (os.getcwd(), *sys.path) if root)
         inside = max((root for root in roots if self.file.startswith(root)), key=len, default="")
         return f"{self.file.removeprefix(inside)}:{self.line}"
@@ -44,6 +46,13 @@ NOWHERE = Place("<unknown>", 0, "<unknown>")
 def own_code(file: str) -> bool:
     """Whether a file is the user's own rather than a library's."""
     return not file.startswith((*_LIBRARIES, "<frozen ")) and not any(each in file for each in _INSTALLED)
+
+
+def _cell(file: str) -> str:
+    """Return the name of a notebook's cell, "Cell In[3]", as IPython's own tracebacks have it; empty for a file."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    named = None if shell is None else shell.compile.format_code_name(file)
+    return "" if named is None else " ".join(named)
 
 
 @cache

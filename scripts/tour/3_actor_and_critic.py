@@ -375,7 +375,6 @@ for stop in ["no_grad", "none"]:
         for _ in range(20):
             one.update(batch)
     faults = [each for each in flow.findings() if each.severity == "fault"]
-    print(*(each.message for each in faults), sep="\n")
     kinds = [f"{each.kind} into {', '.join(each.modules)}" for each in faults]
     verdict(
         f"audit of the agent, {stop}",

@@ -8,12 +8,15 @@
 # After that: which way to choose, and the tutorial's claims in one table.
 
 # %%
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from ddpg import GradientFlow
-from showing import verdict
+from explore import NETWORKS, results
+from showing import bars, claims, draw, table, verdict
 
 generator = torch.Generator().manual_seed(1)
 s, a = (
@@ -274,3 +277,85 @@ actor, critic, _, actor_optimizer = fresh()
 with GradientFlow(critic=critic, actor=actor, trace=True) as flow:
     update_actor()
 judge("7, mended", flow, flow.steps[0].moved, learns="actor")
+
+# %% [markdown]
+# ## Which way?
+#
+# Every way on every network of this tour, a step each: the page to play with,
+# `docs/explore.html`, is made from the same runs. *As meant* says that every weight
+# moved as by the losses that are to train it; and, as a harder test, that the module to
+# be left alone also stays under Adam with weight decay. The cheapest stand first: by the
+# memory that the graph holds, then by the gradients computed; = where both are equal.
+#
+# *Which way is sound on all six? Is it the cheapest?*
+
+# %%
+found = results()
+
+
+def cheapest_first(runs):
+    costs = {
+        w: (r["held"], r["computed"]) for w, r in runs.items() if "held" in r
+    }
+    sound = [way for way in costs if runs[way]["verdict"] == "as meant"]
+    groups = itertools.groupby(sorted(sound, key=costs.get), key=costs.get)
+    return ", ".join(" = ".join(ways) for _, ways in groups)
+
+
+def those(verdict, runs):
+    return ", ".join(
+        way for way, run in runs.items() if run["verdict"] == verdict
+    )
+
+
+rows = []
+for name, runs in found.items():
+    others = those("not as meant", runs), those("refused", runs) or "none"
+    rows.append([cheapest_first(runs), NETWORKS[name].title, *others])
+table(["as meant", "on", "not as meant", "refused by PyTorch"], rows)
+
+# %% [markdown]
+# In words:
+#
+# - **The module is to be left alone, and so is all before it:** `no_grad`. It never
+#   records what would be thrown away.
+# - **What lies before the module is to learn,** as the actor before the critic:
+#   `requires_grad_`, switched back on afterwards; or `functional_call`, where there is
+#   nothing to switch back. They hold as much memory as the control and spare the
+#   gradients of the module's weights.
+# - **One of several losses is to be kept from a trunk that has already run:** `detach`.
+# - **A gradient is to be changed, not stopped:** by hand, for weights; with an
+#   `autograd.Function` or a hook, for all that lies upstream.
+# - `optimizer` and *by hand* are sound where one loss is trained at a time. They compute
+#   gradients for nothing, and `optimizer` leaves them lying about (trap 5).
+# - `inference_mode` is for evaluation: where nothing will ever be trained, it is the
+#   cheapest.
+#
+# What the ways cost on the first network, with layers of 128, as the time of a step
+# relative to the control: median and range of nine rounds.
+
+# %%
+times = {
+    way: run["time"] for way, run in found["chain"].items() if "time" in run
+}
+draw(bars("≈ time of a step, relative to the control", times))
+
+# %% [markdown]
+# And the memory that the loss's graph holds, relative to the control:
+
+# %%
+held = {
+    way: run["held"] for way, run in found["chain"].items() if "held" in run
+}
+whole = held["control"]
+draw(
+    bars("memory of the graph", {w: (h / whole,) * 3 for w, h in held.items()})
+)
+
+# %% [markdown]
+# ## The tutorial's claims
+#
+# All of them, from the first three notebooks, which are run for this table.
+
+# %%
+claims()

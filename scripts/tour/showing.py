@@ -71,7 +71,8 @@ def show(name: str, flow: GradientFlow, modules: nn.Module | Mapping[str, nn.Mod
     rows = [(f"{key}.{each}.grad", value) for key in named for each, value in named[key].named_parameters()]
     for label, parameter in rows:
         print(f"{label:{max(len(each) for each, _ in rows)}}  {_gradient(parameter)}")
-    draw(flow.figure(heading=name))
+    if _pictures():
+        draw(flow.figure(heading=name))
 
 
 def verdict(name: str, as_meant: bool, text: str) -> None:
@@ -149,7 +150,7 @@ def say(markdown: str) -> None:
 
 def draw(figure: Figure) -> None:
     """Show a picture, in a notebook; a terminal has none."""
-    if not _quiet and _in_notebook():
+    if _pictures():
         from IPython import display
 
         figure.savefig(drawn := io.BytesIO(), format="png")
@@ -246,6 +247,10 @@ def _gradient(parameter: Tensor) -> str:
 def _listed(names: Iterable[str]) -> str:
     *most, last = [*names] or ["nothing"]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _pictures() -> bool:
+    return not _quiet and _in_notebook()
 
 
 def _in_notebook() -> bool:

@@ -33,6 +33,15 @@ def test_a_cell_is_run_and_its_audit_shown(shell):
     assert "actor" in shell.user_ns
 
 
+def test_a_line_of_a_cell_goes_by_the_cells_number_as_in_a_traceback(shell):
+    number = shell.execution_count
+    lines = ["with GradientFlow(m=(m := torch.nn.Linear(1, 1))) as flow:", "    m(torch.ones(1)).backward()"]
+    assert shell.run_cell(
+        "\n".join(["import torch", "from ddpg import GradientFlow", *lines]), store_history=True
+    ).success
+    assert str(shell.user_ns["flow"].backwards[0].place) == f"Cell In[{number}]:4"
+
+
 def test_a_cell_that_fails_fails_under_the_audit(shell):
     with pytest.raises(ZeroDivisionError):
         shell.run_cell_magic("gradient_flow", "", "1 / 0")

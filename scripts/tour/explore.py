@@ -1,0 +1,460 @@
+"""Make docs/explore.html: every way to stop a gradient on every network, run, as one page to play with."""
+
+import argparse
+import difflib
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ddpg import GradientFlow
+from ddpg.base.progress import fleeting
+from ddpg.gradient_flow import Backward
+from ddpg.gradient_flow.drawing import Fate, fate, title
+from ddpg.gradient_flow.picture import positions
+from showing import HERE, Range, relative_times
+
+PAGE = HERE.parents[1] / "docs" / "explore.html"
+MEASURED = "time"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, its losses, and the place at which a way stands.
+
+    Attributes:
+        title, says: for the reader.
+        make: returns modules and data for a width and a depth.
+        alone: the module that a loss is not to train.
+        link: what a way changes, "h = L1(X)".
+        input: what the module is called with there.
+        before, after: the lines around the link; the last of them make the losses, and `loss`.
+        learns: for each loss the modules that it is to train.
+    """
+
+    title: str
+    says: str
+    make: Callable[[int, int], dict[str, nn.Module | Tensor]]
+    alone: str
+    link: str
+    input: str
+    after: tuple[str, ...]
+    learns: Mapping[str, tuple[str, ...]]
+    before: tuple[str, ...] = ()
+
+    def names(self, width: int = 16, depth: int = 1) -> dict[str, Any]:
+        """Return what the code of a run uses, the same each time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return {**TOOLS, **self.make(width, depth)}
+
+    @property
+    def modules(self) -> list[str]:
+        """The names of the modules that an optimizer may hold."""
+        return [name for name, each in self.make(2, 1).items() if isinstance(each, nn.Module) and trained(each)]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to stop a gradient: what stands for the link, for `loss.backward()`, and for what the optimizer holds.
+
+    `{link}`, `{out}`, `{expression}`, `{module}`, `{input}` and `{others}` stand for parts of the network.
+    """
+
+    name: str
+    why: str
+    link: str = "{link}"
+    backward: str = "loss.backward()"
+    holds: str = "{everything}"
+
+    def code(self, network: Network) -> list[str]:
+        """Return the lines of one step; the first makes the optimizer."""
+        out, _, expression = network.link.partition(" = ")
+        others = ", ".join(name for name in network.modules if name != network.alone)
+        parts = {"link": network.link, "out": out, "expression": expression, "others": others}
+        parts |= {"module": network.alone, "input": network.input, "everything": ", ".join(network.modules)}
+        first = f"optimizer = SGD(weights({self.holds}), lr=0.1)"
+        lines = [first, *network.before, self.link, *network.after, self.backward, "optimizer.step()"]
+        return "\n".join(line.format_map(parts) for line in lines).split("\n")
+
+
+class Scale(torch.autograd.Function):
+    """The identity forwards; backwards the gradient times a factor."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, factor: float) -> Tensor:
+        """Return the values."""
+        context.factor = factor
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient times the factor."""
+        return gradient * context.factor, None
+
+
+def weights(*modules: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of modules in one list."""
+    return [each for module in modules for each in module.parameters()]
+
+
+def trained(module: nn.Module) -> bool:
+    """Whether a module's parameters require a gradient."""
+    return all(each.requires_grad for each in module.parameters())
+
+
+def join(observations: Tensor, actions: Tensor) -> Tensor:
+    """Return what a critic takes."""
+    return torch.cat([observations, actions], dim=1)
+
+
+TOOLS = {"torch": torch, "SGD": torch.optim.SGD, "functional_call": functional_call, "Scale": Scale}
+TOOLS |= {"weights": weights, "join": join}
+
+
+def layers(inputs: int, outputs: int, depth: int = 1) -> nn.Sequential:
+    """Return hidden layers with tanh between them."""
+    sizes = [(inputs if place == 0 else outputs, outputs) for place in range(depth)]
+    return nn.Sequential(*(layer for size in sizes for layer in (nn.Linear(*size), nn.Tanh())))
+
+
+def chain(width: int, depth: int) -> dict[str, nn.Module | Tensor]:
+    """L1, then the head L2."""
+    return {"L1": layers(width, width, depth), "L2": nn.Linear(width, 1), "X": torch.randn(32, width)}
+
+
+def middle(width: int, depth: int) -> dict[str, nn.Module | Tensor]:
+    """Three modules in a row."""
+    first, between = (layers(width, width, depth) for _ in range(2))
+    return {"first": first, "middle": between, "head": nn.Linear(width, 1), "X": torch.randn(32, width)}
+
+
+def heads(width: int, depth: int) -> dict[str, nn.Module | Tensor]:
+    """Two heads on a trunk."""
+    trunk, value, policy = layers(width, width, depth), nn.Linear(width, 1), nn.Linear(width, 1)
+    return {"trunk": trunk, "value": value, "policy": policy, "X": torch.randn(32, width)}
+
+
+def actor_critic(width: int, depth: int) -> dict[str, nn.Module | Tensor]:
+    """An actor, a critic, a target critic that no optimizer holds, and a batch."""
+    actor = nn.Sequential(*layers(3, width, depth), nn.Linear(width, 1), nn.Tanh())
+    critic, target = (nn.Sequential(*layers(4, width, depth), nn.Linear(width, 1)) for _ in range(2))
+    batch = {name: torch.randn(32, size) for name, size in {"s": 3, "a": 1, "r": 1, "s2": 3}.items()}
+    return {"actor": actor, "critic": critic, "target_critic": target.requires_grad_(False), **batch}
+
+
+TWO_LOSSES = ("value_loss = value({}).square().mean()", "policy_loss = -policy(features).mean()")
+NETWORKS = {
+    "chain": Network(
+        "L1, then L2",
+        "Only L2 is to learn; L1, before it, is to stay.",
+        chain,
+        "L1",
+        "h = L1(X)",
+        "X",
+        ("loss = L2(h).square().mean()",),
+        {"loss": ("L2",)},
+    ),
+    "middle": Network(
+        "a module in the middle",
+        "The first module and the head are to learn; the middle, between them, is to stay.",
+        middle,
+        "middle",
+        "h = middle(first(X))",
+        "first(X)",
+        ("loss = head(h).square().mean()",),
+        {"loss": ("first", "head")},
+    ),
+    "heads": Network(
+        "two heads, the trunk run for each",
+        "The trunk is to learn from the value's loss, and not from the policy's.",
+        heads,
+        "trunk",
+        "features = trunk(X)",
+        "X",
+        (TWO_LOSSES[0].format("trunk(X)"), TWO_LOSSES[1], "loss = value_loss + policy_loss"),
+        {"value_loss": ("trunk", "value"), "policy_loss": ("policy",)},
+    ),
+    "shared": Network(
+        "two heads, the trunk run once",
+        "The trunk is to learn from the value's loss, and not from the policy's.",
+        heads,
+        "trunk",
+        "features = h",
+        "X",
+        (TWO_LOSSES[0].format("h"), TWO_LOSSES[1], "loss = value_loss + policy_loss"),
+        {"value_loss": ("trunk", "value"), "policy_loss": ("policy",)},
+        ("h = trunk(X)",),
+    ),
+    "critic's loss": Network(
+        "actor and critic: the critic's loss",
+        "The critic is to learn; the actor, which chose the next action a2, is to stay.",
+        actor_critic,
+        "actor",
+        "a2 = actor(s2)",
+        "s2",
+        ("y = r + 0.99 * target_critic(join(s2, a2))", "loss = (critic(join(s, a)) - y).square().mean()"),
+        {"loss": ("critic",)},
+    ),
+    "actor's loss": Network(
+        "actor and critic: the actor's loss",
+        "The actor is to learn through the critic; the critic is to stay.",
+        actor_critic,
+        "critic",
+        "q = critic(join(s, actor(s)))",
+        "join(s, actor(s))",
+        ("loss = -q.mean()",),
+        {"loss": ("actor",)},
+    ),
+}
+WAYS = [
+    Way("control", "Every module that the loss was computed from gets a gradient."),
+    Way(
+        "detach",
+        "It cuts the graph behind this one tensor, for all that lies upstream.",
+        "{out} = {expression}.detach()",
+    ),
+    Way("no_grad", "What runs inside the block leaves no graph.", "with torch.no_grad():\n    {link}"),
+    Way(
+        "inference_mode",
+        "What runs inside leaves no graph, and PyTorch refuses to save such a tensor for a backward pass.",
+        "with torch.inference_mode():\n    {link}",
+    ),
+    Way(
+        "inference_mode + clone",
+        "What runs inside leaves no graph; the clone, made outside, is an ordinary tensor.",
+        "with torch.inference_mode():\n    {link}\n{out} = {out}.clone()",
+    ),
+    Way("optimizer", "The gradient arrives; the step does not hold the module.", holds="{others}"),
+    Way(
+        "by hand",
+        "The gradient arrives, and is dropped before the step.",
+        backward="loss.backward()\n{module}.zero_grad()",
+    ),
+    Way(
+        "set_grad_enabled",
+        "It is no_grad as a function of a condition.",
+        "with torch.set_grad_enabled(False):\n    {link}",
+    ),
+    Way(
+        "requires_grad_",
+        "The weights ask for no gradient while the graph is recorded; it passes through the operations.",
+        "{module}.requires_grad_(False)\n{link}\n{module}.requires_grad_(True)",
+    ),
+    Way(
+        "functional_call",
+        "The module runs with detached weights; the gradient passes through the operations.",
+        "w = {{k: w.detach() for k, w in {module}.named_parameters()}}\n"
+        "{out} = functional_call({module}, w, ({input},))",
+    ),
+    Way(
+        "backward(inputs=)",
+        "The pass is asked for the gradients of the other modules only.",
+        backward="loss.backward(inputs=weights({others}))",
+    ),
+    Way(
+        "a hook",
+        "It makes zeros of the gradient that comes by; zeros run on to all that lies upstream.",
+        "{link}\n{out}.register_hook(torch.zeros_like)",
+    ),
+    Way(
+        "autograd.Function",
+        "Scale multiplies the gradient by its factor; zeros run on to all that lies upstream.",
+        "{out} = Scale.apply({expression}, 0.0)",
+    ),
+]
+
+
+def run(network: Network, way: Way) -> dict[str, Any]:
+    """Take one step of a network under a way; return what the page shows of it, but for times."""
+    lines, names = way.code(network), network.names()
+    modules = {name: each for name, each in names.items() if isinstance(each, nn.Module)}
+    before, ideal = weights_of(modules), after_ideal_step(network)
+    control = WAYS[0].code(network)
+    result: dict[str, Any] = {"code": marked(lines, control), "why": way.why}
+    try:
+        with GradientFlow(modules, trace=True) as flow:
+            exec("\n".join(lines), names)
+    except RuntimeError as error:
+        return result | {
+            "verdict": "refused",
+            "says": f"PyTorch refuses: “{str(error).partition('. ')[0].strip('.')}.”",
+        }
+    after = weights_of(modules)
+    moved = [name for name in modules if not equal(before[name], after[name], 0)]
+    wrong = [name for name in modules if not equal(ideal[name], after[name], 1e-6)]
+    to_learn = {name for each in network.learns.values() for name in each}
+    drifts = network.alone not in to_learn and drifts_under_adam(network, lines)
+    (backward,) = flow.backwards
+    keys = [(name, key.removeprefix(f"{name}.")) for name, each in backward.parameters.items() for key in each]
+    return result | {
+        "verdict": "not as meant" if wrong or drifts else "as meant",
+        "says": sentence(moved, wrong, network.alone if drifts else "", to_learn),
+        "modules": [[name, gradient(modules[name]), name in moved, name in to_learn] for name in modules],
+        "held": backward.bytes,
+        "computed": sum(modules[name].get_parameter(key).nbytes for name, key in keys),
+        "audit": [f"{each.severity}: {each.headline}" for each in flow.findings()],
+        "graph": graph(backward),
+    }
+
+
+def marked(lines: list[str], control: list[str]) -> list[tuple[str, bool]]:
+    """Return each line, and whether the control has it not."""
+    differs = difflib.SequenceMatcher(a=control, b=lines, autojunk=False).get_opcodes()
+    return [(lines[place], kind != "equal") for kind, _, _, start, end in differs for place in range(start, end)]
+
+
+def after_ideal_step(network: Network) -> dict[str, list[Tensor]]:
+    """Return the weights after a step in which every loss moves the modules that it is to train, and no other."""
+    names = network.names()
+    exec("\n".join([*network.before, network.link, *network.after]), names)
+    found = weights_of({name: each for name, each in names.items() if isinstance(each, nn.Module)})
+    for loss, modules in network.learns.items():
+        for name in modules:
+            gradients = torch.autograd.grad(names[loss], list(names[name].parameters()), retain_graph=True)
+            for weight, each in zip(found[name], gradients, strict=True):
+                weight -= 0.1 * each
+    return found
+
+
+def drifts_under_adam(network: Network, lines: list[str]) -> bool:
+    """Whether Adam with weight decay, which has a history, moves the module that is to be left alone."""
+    names, before = network.names(), list[Tensor]()
+
+    def adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        optimizer = torch.optim.Adam(parameters, lr, weight_decay=0.01)
+        for each in parameters:
+            each.grad = torch.ones_like(each)
+        optimizer.step()
+        optimizer.zero_grad()
+        before.extend(each.detach().clone() for each in names[network.alone].parameters())
+        return optimizer
+
+    exec("\n".join(lines), names | {"SGD": adam})
+    return not equal(before, [each.detach() for each in names[network.alone].parameters()], 0)
+
+
+def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, list[Tensor]]:
+    """Return copies of the parameters of each module."""
+    return {name: [each.detach().clone() for each in module.parameters()] for name, module in modules.items()}
+
+
+def equal(some: list[Tensor], others: list[Tensor], tolerance: float) -> bool:
+    """Whether tensors are equal within a tolerance."""
+    return all(torch.allclose(one, other, rtol=0, atol=tolerance) for one, other in zip(some, others, strict=True))
+
+
+def gradient(module: nn.Module) -> float | None:
+    """Return the norm of what is in `.grad`, None where nothing is."""
+    gradients = [each.grad for each in module.parameters() if each.grad is not None]
+    return round(float(torch.stack([each.norm() for each in gradients]).norm()), 4) if gradients else None
+
+
+def sentence(moved: list[str], wrong: list[str], drifting: str, to_learn: set[str]) -> str:
+    """Return in words who moved, and what of that was not meant."""
+    text = f"The step moved {' and '.join(moved) or 'nothing'}"
+    for name in wrong:
+        if name not in moved:
+            text += f"; {name} was to learn"
+        elif name not in to_learn:
+            text += f"; {name} was to stay"
+        else:
+            text += f"; {name} was not to learn from both losses"
+    if drifting and drifting not in wrong:
+        text += f"; {drifting} has a gradient of zeros, by which Adam with weight decay moves it"
+    return f"{text}{'' if wrong or drifting else ', as meant'}."
+
+
+def graph(backward: Backward) -> dict[str, Any]:
+    """Return boxes, arrows and modules of a loss's graph, for the page to draw."""
+    diagram = backward.diagram
+    assert diagram is not None
+    places = positions(diagram)
+    number = {each: place for place, each in enumerate(places)}
+    fates = {Fate.NONE: "none", Fate.APPLIED: "applied", Fate.UNUSED: "unused"}
+    return {
+        "boxes": [
+            [title(each), round(x, 2), round(-y, 2), each in diagram.behind, diagram.gets_gradient(each)]
+            + [fates[fate(backward, diagram, each)] if each.parameters else ""]
+            for each, (x, y) in places.items()
+        ],
+        "arrows": [[number[one], number[other], link.name.lower()] for (one, other), link in diagram.links.items()],
+        "modules": [
+            [call.name, [number[each] for each in operations]]
+            for call, operations in diagram.calls().items()
+            if call is not None
+        ],
+    }
+
+
+def times(network: Network, ways: list[Way]) -> dict[str, Range]:
+    """Return the time of a step of a larger network under each way, relative to the control's."""
+
+    def step(way: Way) -> Callable[[], None]:
+        names, (first, *rest) = network.names(128, 2), way.code(network)
+        exec(first, names)
+        code: CodeType = compile("\n".join(rest), "step", "exec")
+        return functools.partial(exec, code, names)
+
+    return relative_times({way.name: step(way) for way in ways}, WAYS[0].name)
+
+
+def results(measured: bool = True) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what every network comes to under every way."""
+    found = {}
+    for name, network in fleeting(list(NETWORKS.items()), "running", " networks"):
+        found[name] = {way.name: run(network, way) for way in WAYS}
+        if measured:
+            for way, time in times(network, [each for each in WAYS if "held" in found[name][each.name]]).items():
+                found[name][way][MEASURED] = [round(each, 2) for each in time]
+    return found
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Return the page."""
+    networks = {name: {"title": each.title, "says": each.says, "alone": each.alone} for name, each in NETWORKS.items()}
+    data = json.dumps({"networks": networks, "runs": found}, separators=(",", ":"), ensure_ascii=False)
+    template = (HERE / "explore.html").read_text(encoding="utf-8")
+    return template.replace("/*DATA*/", data.replace("</", "<\\/"))
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Return where two results differ, but for what is measured, and numbers by less than a hundredth."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [key for key in one | other if key != MEASURED]
+        return [each for key in keys for each in differences(one.get(key), other.get(key), f"{where} {key}".strip())]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [each for pair in zip(one, other, strict=True) for each in differences(*pair, where)]
+    near = isinstance(one, float | int) and isinstance(other, float | int) and abs(one - other) <= 0.01 * abs(one)
+    return [] if one == other or near else [f"{where}: {one} and {other}"]
+
+
+def read(path: Path) -> Any:
+    """Return the results in a page."""
+    text = path.read_text(encoding="utf-8").partition('type="application/json">')[2].partition("</script>")[0]
+    return json.loads(text)["runs"]
+
+
+def main() -> None:
+    """Write the page, or compare it with what the runs come to today."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, metavar="FILE", default=PAGE, help="docs/explore.html by default")
+    parser.add_argument("--check", action="store_true", help="compare the page with a new run, but for times")
+    arguments = parser.parse_args()
+    if not arguments.check:
+        arguments.output.write_text(page(results()), encoding="utf-8")
+        return
+    if found := differences(read(arguments.output), json.loads(json.dumps(results(measured=False)))):
+        sys.exit("\n".join([*found, f"{arguments.output} is stale: python scripts/tour/explore.py"]))
+
+
+if __name__ == "__main__":
+    main()
