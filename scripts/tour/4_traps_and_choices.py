@@ -51,7 +51,7 @@ def judge(name, flow, moved, learns):
     moved = " and ".join(moved) or "nothing"
     verdict(name, moved == learns, f"the step moved {moved}")
     found = [f"{f.severity} ({f.kind}): {f.headline}" for f in flow.findings()]
-    print("The audit:", "; ".join(found) or "nothing")
+    print(*(found or ["The audit finds nothing."]), sep="\n")
 
 
 # %% [markdown]

@@ -18,9 +18,10 @@ from torch.func import functional_call
 from ddpg import GradientFlow
 from ddpg.base.progress import fleeting
 from ddpg.gradient_flow import Backward
+from ddpg.gradient_flow.diagram import Operation
 from ddpg.gradient_flow.drawing import Fate, fate, title
 from ddpg.gradient_flow.picture import positions
-from showing import HERE, Range, relative_times
+from showing import HERE, Range, listed, relative_times
 
 PAGE = HERE.parents[1] / "docs" / "explore.html"
 MEASURED = "time"
@@ -360,7 +361,7 @@ def gradient(module: nn.Module) -> float | None:
 
 def sentence(moved: list[str], wrong: list[str], drifting: str, to_learn: set[str]) -> str:
     """Return in words who moved, and what of that was not meant."""
-    text = f"The step moved {' and '.join(moved) or 'nothing'}"
+    text = f"The step moved {listed(moved)}"
     for name in wrong:
         if name not in moved:
             text += f"; {name} was to learn"
@@ -380,12 +381,14 @@ def graph(backward: Backward) -> dict[str, Any]:
     places = positions(diagram)
     number = {each: place for place, each in enumerate(places)}
     fates = {Fate.NONE: "none", Fate.APPLIED: "applied", Fate.UNUSED: "unused"}
+
+    def box(each: Operation, x: float, y: float) -> list[Any]:
+        weights = fates[fate(backward, diagram, each)] if each.parameters else ""
+        tracked = diagram.gets_gradient(each)
+        return [title(each), round(x, 2), round(-y, 2), each in diagram.behind, tracked, weights]
+
     return {
-        "boxes": [
-            [title(each), round(x, 2), round(-y, 2), each in diagram.behind, diagram.gets_gradient(each)]
-            + [fates[fate(backward, diagram, each)] if each.parameters else ""]
-            for each, (x, y) in places.items()
-        ],
+        "boxes": [box(each, *centre) for each, centre in places.items()],
         "arrows": [[number[one], number[other], link.name.lower()] for (one, other), link in diagram.links.items()],
         "modules": [
             [call.name, [number[each] for each in operations]]

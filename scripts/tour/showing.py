@@ -64,9 +64,9 @@ def show(name: str, flow: GradientFlow, modules: nn.Module | Mapping[str, nn.Mod
     named = dict(modules.named_children()) if isinstance(modules, nn.Module) else modules
     moved = {each for step in flow.steps for each in step.moved}
     left = [f"{each} ({_gradient(next(named[each].parameters()))})" for each in named if each not in moved]
-    text = f"the step moved {_listed(each for each in named if each in moved)}"
+    text = f"the step moved {listed(each for each in named if each in moved)}"
     verdict(
-        name, moved == set(learns.split()), f"{text}; left alone, by its gradient: {_listed(left)}" if left else text
+        name, moved == set(learns.split()), f"{text}; left alone, by its gradient: {listed(left)}" if left else text
     )
     rows = [(f"{key}.{each}.grad", value) for key in named for each, value in named[key].named_parameters()]
     for label, parameter in rows:
@@ -244,7 +244,8 @@ def _gradient(parameter: Tensor) -> str:
     return f"tensor of norm {norm:.2g}" if norm else "zeros"
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Join names for a sentence."""
     *most, last = [*names] or ["nothing"]
     return f"{', '.join(most)} and {last}" if most else last
 
