@@ -27,13 +27,17 @@ def tell(notebook: Path) -> None:
 
 def write(notebook: Path, folder: Path) -> None:
     """Run a notebook in Jupyter and write it as a Markdown page with its pictures."""
-    import jupytext
-    from nbconvert import MarkdownExporter
-    from nbconvert.preprocessors import ExecutePreprocessor
-    from nbconvert.writers import FilesWriter
+    try:
+        import jupytext
+        from nbconvert import MarkdownExporter
+        from nbconvert.preprocessors import ExecutePreprocessor
+        from nbconvert.writers import FilesWriter
+    except ImportError as error:
+        sys.exit(f"--output needs {error.name}: pip install -c .ci/constraints.txt -e '.[tour]' brings it.")
 
     cells = jupytext.read(notebook)
-    ExecutePreprocessor(timeout=600, kernel_name="python3").preprocess(cells, {"metadata": {"path": notebook.parent}})
+    place = {"metadata": {"path": str(notebook.parent)}}
+    ExecutePreprocessor(timeout=600, kernel_name="python3").preprocess(cells, place)
     for cell in cells.cells:  # without progress
         cell.outputs = [each for each in cell.get("outputs", []) if each.get("name") != "stderr"]
     resources = {"unique_key": notebook.stem, "output_files_dir": notebook.stem}

@@ -45,6 +45,15 @@ def test_its_first_letters_name_a_notebook(tmp_path):
     assert "there is no notebook 5: there are 1_one_network, 2_several_modules" in done.stderr
 
 
+def test_without_the_extra_a_page_is_refused_with_what_to_install(tmp_path):
+    run = "import sys, runpy; sys.modules['jupytext'] = None; sys.argv[1:] = ['1', '--output', '.']; "
+    run += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "--output needs jupytext: pip install -c .ci/constraints.txt -e '.[tour]' brings it.\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_page_has_the_text_the_results_and_the_pictures(tmp_path):
     done = tour("2", "--output", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
