@@ -61,6 +61,7 @@ def test_strategies_has_a_row_for_every_stop_and_freeze(benchmark, monkeypatch):
     }
 
 
+@pytest.mark.long
 def test_audit_compares_with_plain_updates(benchmark, monkeypatch):
     monkeypatch.setattr("audit.REMEMBERED", (1, 2))
     status, rows, _, _ = benchmark("audit", "--hidden", "8", *TINY)
@@ -96,6 +97,7 @@ def test_seeds_takes_its_ways_in_turn(benchmark, monkeypatch):
         assert (ratio.split()[0], memory) == ways[name.split(",")[0]]
 
 
+@pytest.mark.long
 def test_buffer(benchmark, monkeypatch):
     monkeypatch.setattr(buffer, "CAPACITY", 100)
     monkeypatch.setattr(buffer, "SAMPLES", 2)

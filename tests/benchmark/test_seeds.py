@@ -21,6 +21,7 @@ def test_a_group_takes_as_long_as_its_longest_run_and_the_memory_of_all():
     assert 1.5 * alone < together < 2.5 * alone
 
 
+@pytest.mark.long
 def test_a_failed_run_is_a_sentence():
     with pytest.raises(InputError, match="A run failed: sed=1: there is no such setting; did you mean seed"):
         train([["sed=1"]], [])

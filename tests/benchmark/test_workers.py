@@ -26,6 +26,7 @@ class Counter:
         return len(b"x" * (mebibytes * 2**20))
 
 
+@pytest.mark.long
 def test_the_object_lives_in_the_other_process_and_its_memory_is_seen():
     with closing(Worker("counter", Counter, 3)) as worker:
         assert worker.call("add", 4)[0] == 7

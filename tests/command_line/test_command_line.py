@@ -45,6 +45,7 @@ def test_train_then_evaluate_repeats_the_number(command, tmp_path):
     assert out.strip() == summary
 
 
+@pytest.mark.long
 def test_a_sweep_gives_each_job_a_folder_of_its_own_that_a_second_sweep_finds_again(command, tmp_path):
     sweep = ["-m", "hydra/launcher=basic", *SMALL, "gradient_stop=none,no_grad", "seed=1"]
     assert command("train.py", *sweep)[0] == 0
@@ -144,6 +145,7 @@ def test_a_mistake_leaves_no_folder_behind(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_traceback_of_the_persons_own_code_goes_into_a_file_that_the_sentence_names(command, tmp_path, monkeypatch):
     """Where the run is to lie, the sweep, the job, or the run that is evaluated."""
     (tmp_path / "fails.py").write_text("def helper():\n    return [].pop()\n\nhelper()\n")
@@ -206,6 +208,7 @@ def test_a_run_of_an_own_environment_is_resumed_by_either_name(command, own_modu
     assert checkpoint.load("run")["settings"]["env"]["id"] == env_id
 
 
+@pytest.mark.long
 def test_the_package_can_be_run(tmp_path):
     words = [sys.executable, "-m", "ddpg.command_line", "seed=-1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)

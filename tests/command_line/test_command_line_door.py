@@ -59,6 +59,7 @@ def test_training_in_python_names_the_extra_that_it_needs(name):
     assert done.stderr.splitlines()[-1] == f"ImportError: ddpg.{name} needs yaml: pip install 'ddpg[train]' brings it."
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("benchmark.py", "train.py")])
 def test_every_script_answers_help_at_80_columns_and_does_nothing_else(script, tmp_path):
     words = [sys.executable, str(ROOT / "scripts" / script), "--help"]

@@ -32,6 +32,7 @@ def test_a_run_is_trained_once_and_its_log_says_where(tmp_path):
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
 
 
+@pytest.mark.long
 def test_a_run_that_fails_says_why_and_returns_no_number(tmp_path):
     diverging = small(agent__critic_lr=1e30)
     assert math.isnan(train_apart(tmp_path, diverging))

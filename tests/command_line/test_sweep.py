@@ -46,6 +46,7 @@ def test_a_mistake_in_a_sweep_is_a_sentence_and_nothing_is_made(command, tmp_pat
     assert not runs(tmp_path)
 
 
+@pytest.mark.long
 def test_what_they_show_is_a_command_that_there_is(command, tmp_path, monkeypatch):
     folder = tmp_path / "my runs"
     status, out, _ = command("train.py", "-m", *SMALL, BASIC, f"hydra.sweep.dir='{folder}'")
@@ -53,6 +54,7 @@ def test_what_they_show_is_a_command_that_there_is(command, tmp_path, monkeypatc
     assert re.search(r"What they show: (\S*/)?ddpg-compare 'my runs'$", out.strip())
 
 
+@pytest.mark.long
 def test_a_failed_job_is_named_with_its_folder_and_the_others_are_done(command, tmp_path):
     status, _, err = command("train.py", "-m", *SMALL, BASIC, "agent.critic_lr=1e30,1e-3")
     assert status == 1

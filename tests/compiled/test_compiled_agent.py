@@ -183,6 +183,7 @@ def test_a_joint_update_is_each_agents_own_for_every_freeze(freeze):
     assert_joint_equals_each(critic_freeze=freeze, optimizer="SGD")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_a_joint_update_is_each_agents_own_for_every_optimizer(optimizer):
     assert_joint_equals_each(optimizer=optimizer, critic_weight_decay=1e-2, tolerance=1e-6, updates=3)

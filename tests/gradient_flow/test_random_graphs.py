@@ -349,6 +349,7 @@ def check_findings(truth: Observed, flow: GradientFlow) -> None:
         assert owners & named["waste"] or not truth.adds(index, {key})
 
 
+@pytest.mark.long
 @settings(max_examples=PROGRAMS or 100, deadline=None, derandomize=not PROGRAMS)
 @given(program=programs(), trace=st.booleans())
 def test_any_program_is_recorded_as_it_is(program, trace):

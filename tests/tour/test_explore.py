@@ -104,6 +104,7 @@ def test_differences_are_named_but_for_times_and_small_numbers(found):
     ]
 
 
+@pytest.mark.long
 def test_the_committed_page_is_what_the_runs_come_to(tmp_path):
     script = [sys.executable, explore.__file__]
     assert subprocess.run([*script, "--check"], capture_output=True, text=True).stderr.count("stale") == 0

@@ -24,7 +24,12 @@ def tour(*words, cwd):
     )
 
 
-@pytest.mark.parametrize("notebook", showing.NOTEBOOKS, ids=lambda path: path.stem)
+ONE, *OTHERS = showing.NOTEBOOKS
+
+
+@pytest.mark.parametrize(
+    "notebook", [ONE, *(pytest.param(each, marks=pytest.mark.long) for each in OTHERS)], ids=lambda path: path.stem
+)
 def test_a_notebook_runs_in_the_terminal_at_80_columns(notebook, tmp_path):
     done = tour(notebook.stem, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -54,6 +59,7 @@ def test_without_the_extra_a_page_is_refused_with_what_to_install(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_page_has_the_text_the_results_and_the_pictures(tmp_path):
     done = tour("2", "--output", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 0, done.stderr

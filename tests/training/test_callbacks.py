@@ -67,6 +67,7 @@ def rows(path):
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "compiled"), [(1, False), (1, True), (2, True)])
 def test_everything_is_heard_and_nothing_is_changed(tmp_path, interpreted, seeds, compiled):
     settings = small(seeds=seeds, compile=compiled, env__num_envs=2, total_steps=120)
@@ -97,6 +98,7 @@ def test_a_callback_may_evaluate_meanwhile_and_nothing_is_changed(tmp_path):
     assert identical(state(run), state(plain))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["on_step", "on_episode", "on_update", "on_evaluation"])
 def test_true_from_any_method_ends_the_training_in_the_ordinary_way(tmp_path, method):
     settings = small(evaluation={"interval": 40, "episodes": 1, "max_episode_steps": 1000}, total_steps=150)
@@ -149,6 +151,7 @@ def test_a_training_that_a_callback_has_ended_is_not_taken_up_again_in_its_final
         assert (run.folder / RESULT_NAME).exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changes", [{}, {"env__num_envs": 3}, {"seeds": 2, "gradient_steps_per_step": 0}], ids=str)
 def test_the_files_of_a_resumed_run_are_those_of_an_unbroken_one(tmp_path, changes):
     settings = small(

@@ -365,6 +365,7 @@ def test_several_seeds_at_once_are_runs_of_their_own(tmp_path):
     assert not identical(weights(training.runs[0].agent.actor), weights(training.runs[1].agent.actor))
 
 
+@pytest.mark.long
 def test_several_seeds_are_resumed_exactly(tmp_path):
     whole, _ = together(tmp_path / "whole")
     together(tmp_path / "resumed", total_steps=70)
@@ -374,6 +375,7 @@ def test_several_seeds_are_resumed_exactly(tmp_path):
         assert identical(state(one), state(other))
 
 
+@pytest.mark.long
 def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
     now = [0.0]
 
@@ -394,6 +396,7 @@ def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
         assert [event.value for event in speeds] == pytest.approx([1 / 3] * 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeypatch, capsys, seed):
     measure = Run.measure
@@ -414,6 +417,7 @@ def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeyp
     assert not (tmp_path / str(seed) / "result.json").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compiled", [False, True])
 def test_seeds_that_cannot_be_recorded_together_are_updated_one_by_one(tmp_path, monkeypatch, capsys, compiled):
     def refuse(*arguments):
@@ -500,6 +504,7 @@ def test_evaluations_between_the_steps_can_be_left_out(tmp_path):
     assert not [tag for tag in scalars(tmp_path / "without") if tag == "eval/mean_return"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(tmp_path, seeds):
     other, _ = run(tmp_path / "other", small(seed=7))

@@ -150,6 +150,7 @@ def test_other_versions_are_said(folder, monkeypatch):
     training.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", [120, 137])
 def test_an_extended_run_has_the_curves_of_one_that_was_as_long_from_the_start(folder, tmp_path, end):
     changes = RUN | {"evaluation": {"interval": 50, "episodes": 1, "max_episode_steps": 1000}, "audit": True}
@@ -231,6 +232,7 @@ def test_a_run_whose_threads_were_chosen_keeps_their_number(folder, monkeypatch)
         assert chosen[-1] == expected
 
 
+@pytest.mark.long
 def test_several_seeds_go_on_from_the_newest_step_that_all_have_or_anew(tmp_path):
     settings = small(seeds=2, total_steps=100, checkpoint={"interval": 25, "keep": 3})
     training = Training(settings, tmp_path)

@@ -111,6 +111,7 @@ def test_the_environment_may_be_one_object_which_stays_open():
     assert len(run.evaluate(episodes=2).returns) == 2
 
 
+@pytest.mark.long
 def test_several_seeds_give_a_list():
     runs = train("Pendulum-v1", folder="here", seeds=2, seed=4, **SMALL)
     assert [run.settings.seed for run in runs] == [4, 5]
