@@ -2,13 +2,16 @@
 # # 1 · One network, one head
 #
 # A loss trains everything that it was computed from. Often that is too much: one part of
-# a network is to learn, another is to stay as it is. This notebook stops a gradient in
-# every way that PyTorch has, on the smallest network on which there is something to stop.
+# a network is to learn, another is to stay as it is. This notebook stops a gradient in the
+# five ways of a tutorial, on the smallest network on which there is something to stop.
+# (There are more ways; notebook 2 has them.)
 #
-# It runs along a tutorial, “Gradient Flow 1” of January 2022, the first of a series on
+# The tutorial is “Gradient Flow 1” of January 2022, the first of a series on
 # gradients in PyTorch. The headings have its section numbers, so that the two can be laid
-# side by side. What the tutorial says is put into other words, run, and judged: an
-# assertion of it either passes or fails.
+# side by side. What the tutorial says is put into other words, run, and judged. In
+# `with claim(…)` stands what should be true if it is right: if an `assert` there fails,
+# the claim does not hold; `unless(case, text)` says that it holds only in part, (✓),
+# if the case is true. The numbers of the claims are those of the list in notebook 4.
 #
 # **How to use it.** A question stands before each cell. Answer it, then run the cell. It
 # is always the same one: which gradients will be `None`, and which weights will move?
@@ -24,9 +27,11 @@ from showing import bars, claim, draw, relative_times, show, summary
 # %% [markdown]
 # ## How a gradient gets into a weight
 #
-# Two lines do it. `loss.backward()` computes how the loss would change with each weight,
-# and adds that number to the weight's `.grad`. `optimizer.step()` then moves every weight
-# that it was given **and** whose `.grad` is not `None`.
+# A *loss* is a number that says how wrong a network is; its *weights* are the numbers to
+# be learned. Two lines do it. `loss.backward()` computes how the loss would change with
+# each weight, which is called the *gradient*, and adds it to the weight's `.grad`.
+# `optimizer.step()` then moves every weight that it was given **and** whose `.grad` is
+# not `None`, against its gradient. The machinery behind `backward` is called *autograd*.
 #
 # *What is the gradient of w² at w = 3?*
 
@@ -127,8 +132,11 @@ with claim(16) as unless:
 # Two modules: L1, then the head L2. **Only L2 is to be trained.** The optimizer is given
 # both, so that what protects L1 has to be the way that we try.
 #
-# `fresh` makes the same network each time. `GradientFlow` is this project's audit: it
-# watches the lines within it, and changes nothing. `show` prints what it saw.
+# `fresh` makes the same network each time, and SGD, the plainest optimizer: it subtracts
+# a tenth of the gradient from each weight. `GradientFlow` is this project's audit: it
+# watches the lines within it, and changes nothing. `show` says what it saw, and whether
+# just those moved that were meant to learn. Of a gradient it prints the norm, its
+# length: the square root of the sum of the squares.
 
 
 # %%
@@ -195,7 +203,9 @@ show("detach", detach, net, learns="L2")
 #
 # ### 4.1.1 Observations
 #
-# `graph` follows a loss down to its leaves. *Is L1's weight among them?*
+# `graph` lists the entries of a loss's graph, down to its leaves. The entry of a leaf is
+# called `AccumulateGrad`: it adds to the `.grad` of its `variable`, the leaf. *Is L1's
+# weight among them?*
 
 
 # %%
@@ -221,9 +231,10 @@ with claim(3):
 # %% [markdown]
 # ### 4.1.2 Use case
 #
-# A network of sixteen layers, and a function that counts the tensors which autograd is
-# given to keep while something runs. *Does detaching save memory? If so: while the
-# layers run, or afterwards?*
+# A network of sixteen layers in place of L1, and a function that counts the tensors which
+# autograd keeps while something runs: PyTorch calls the first hook with each of them.
+# (The second hook would hand them back to a backward pass; there is none.) *Does
+# detaching save memory? If so: while the layers run, or afterwards?*
 
 
 # %%
@@ -256,13 +267,13 @@ held = [flow.backwards[0].bytes for flow in (control, detach)]
 kept = [saved(tracked), saved(detached), saved(untracked)]
 with claim(6) as unless:
     assert held[1] < held[0]
-    unless(kept[0] == kept[1] > kept[2], "while L1 runs, all of it is kept")
+    unless(kept[0] == kept[1] > kept[2], "while the layers run, all is kept")
 print("bytes that the loss holds:", *held, "(control, detach)")
 print("tensors kept on the way:", *kept, "(control, detach, no_grad)")
 
 # %% [markdown]
-# `detach` lets go of L1's saved tensors once L1 has run; `no_grad`, which comes next,
-# never keeps them.
+# `detach` lets go of the saved tensors once the layers have run; `no_grad`, which comes
+# next, never keeps them.
 #
 # The tutorial's other use of `detach` is NumPy, which knows no graph. *What does
 # `.numpy()` do with a tensor that is in one?*
@@ -296,8 +307,9 @@ show("no_grad", flow, net, learns="L2")
 
 # %% [markdown]
 # **Why:** inside the block nothing is written down. To L2, `h` is what data is: a tensor
-# without a past. L1 is grey in the picture, for it ran and left no graph.
-# `L1.weight.grad` is `None`, as after `detach`.
+# without a past. `L1.weight.grad` is `None`, as after `detach`. The picture is the same
+# but for the box: L1 is grey where no gradient reaches it. That here nothing was even
+# recorded, it does not show.
 #
 # ### 4.2.2 Observations
 
@@ -326,8 +338,8 @@ with claim(5) as unless:
 draw(bars("≈ time of a forward pass, relative to no_grad", times))
 
 # %% [markdown]
-# Recording takes time, and with `detach` all of L1 is recorded, only to be cut off. The
-# call of `detach` itself is next to nothing.
+# Recording takes time, and with `detach` all of it is recorded, only to be cut off: its bar
+# is that of the control. So the claim is right in what it says, and wrong in its reason.
 
 # %% [markdown]
 # ## 4.3 inference
@@ -425,10 +437,10 @@ show("optimizer", flow, net, learns="L2")
 #
 # ### 5.2.1 Use case
 #
-# *What can be set for L1 alone, and what cannot?*
+# The `.grad`s are still those of 5.2. *What can be set for L1 alone, and what cannot?*
 
 # %%
-by_optimizer = [w.detach().clone() for w in net.parameters()]
+by_optimizer = [w.detach().clone() for w in net.parameters()]  # for 5.3, below
 rates = {net.L1.weight: 0.01, net.L1.bias: 0.0, net.L2.weight: 0.1}
 optimizer = torch.optim.SGD([{"params": [w], "lr": rates[w]} for w in rates])
 expected = [w - lr * w.grad for w, lr in rates.items()]
@@ -457,7 +469,8 @@ show("by hand", flow, net, learns="L2")
 
 # %% [markdown]
 # **Why:** L1's gradient was computed, and dropped before the step, which skips a weight
-# whose `.grad` is `None`.
+# whose `.grad` is `None`. The picture is that of 5.2: it shows what arrived; the list
+# above it shows what was left.
 
 # %%
 by_hand = [w.detach().clone() for w in net.parameters()]
@@ -490,8 +503,9 @@ for gradient in ["whole", "zeros", "None"]:
 # %% [markdown]
 # **Why:** a weight whose gradient is zeros *takes part* in the step, and Adam's step is not
 # the gradient alone. It follows a running mean of the gradients so far (momentum), in
-# which the earlier gradient is still at work; with weight decay it also shrinks the
-# weight. Only `None` says: leave this weight out.
+# which the earlier, whole gradient is still at work. Optimizers can also be told to shrink
+# every weight a little in each step (weight decay), whatever its gradient. Only `None`
+# says: leave this weight out.
 
 # %%
 with claim(11) as unless:
@@ -526,7 +540,8 @@ with claim(15):
 #
 # The tutorial recommends `no_grad` “wherever possible”, and advises against
 # `inference_mode`. Of `detach` it says that it leaves a tensor and a NumPy array around.
-# *Which of the three is not so?*
+# The first two are sound advice here: `no_grad` keeps less than `detach` on the way, and
+# `inference_mode` needs a copy. *And the third?*
 
 # %%
 source = torch.ones(3, requires_grad=True) * 2

@@ -30,8 +30,12 @@ from showing import claim, draw, judged, reached, show, table, verdict
 # %% [markdown]
 # ## DDPG in thirty lines
 #
+# DDPG is short for deep deterministic policy gradient.
 # `s, a, r, s2, done` are a batch of 32 past steps; here they are random numbers,
-# which is enough to see where gradients go. `done` is 1 where an episode ended.
+# which is enough to see where gradients go. `done` is 1 where an episode ended. `q`
+# calls a critic with observations and actions side by side; `mse_loss` is the mean of the
+# squared differences. 0.99 is the *discount* γ: what comes later counts a little less.
+# After the last step of an episode, one run of the task, nothing comes: hence `1 - done`.
 
 
 # %%
@@ -87,14 +91,17 @@ done = torch.zeros(32)
 # 2. **The actor's loss** is −Q(s, μ(s)): the critic's judgement of what the actor
 #    does.
 #
-# Q′ and μ′, the **targets**, are copies that follow slowly. Without them the critic
-# would chase a goal that moves whenever it does.
+# Q′ and μ′, the **targets**, are copies of Q and μ that follow slowly: after every update
+# they come 2% nearer (`update_targets`, the *soft update*). They are there because a critic
+# that learns from itself chases a goal that moves with it. Q′ is frozen from the start
+# here; μ′ is not, on purpose: what may happen to it comes below.
 
 # %% [markdown]
 # ## The critic's loss must not reach an actor
 #
 # In the tutorial's figure the actor itself computes a′. The optimizer here holds both,
-# so that only what we try protects the actor. *Which networks will move?*
+# so that only what we try protects the actor. *Which networks will move?* (In the picture
+# the boxes without a colour, on the left, are Q′.)
 
 # %%
 actor, critic, target_actor, target_critic = networks()
@@ -141,11 +148,11 @@ show("critic's loss, a' of the target actor", paper, all_three, learns="critic")
 # %% [markdown]
 # **Why:** the gradient goes to whoever made a′. The actor itself is untouched, and the
 # **target actor is moved by the critic's loss**: it is no longer a slow copy of the
-# actor. That is harder to notice, since nobody looks at the target actor, and its
-# next soft update hides a part of it.
+# actor. That is harder to notice, since nobody looks at the target actor, and the soft
+# update draws it back by 2% each time.
 #
-# In most programs the critic's optimizer holds the critic alone. Then nothing moves,
-# and the gradient is computed in vain, and left in `.grad` for whoever comes next.
+# In most programs the critic's optimizer holds the critic alone. Then no actor moves;
+# the gradient is computed in vain, and left in `.grad` for whoever comes next.
 
 # %% [markdown]
 # ## The actor's loss must pass through the critic
@@ -165,16 +172,20 @@ show("actor's loss, the action detached", flow, pair(), learns="actor")
 # %% [markdown]
 # **Why must it pass through?** A reward is a number from outside; nothing can be
 # differentiated there. Only the critic knows *in which direction* an action has to be
-# changed for a higher return: that is the gradient of Q with respect to a. The chain
-# rule carries it on from the action to the actor's weights. With the way cut, the actor
+# changed for a higher return: that is the gradient of Q with respect to a. `backward`
+# carries it on from the action to the actor's weights. With the way cut, the actor
 # learns nothing.
+#
+# The red frames are the audit's: *dead_link*, the optimizer holds the actor and no gradient
+# reaches it; *unheld*, the critic gets a gradient and no optimizer holds it.
 #
 # `no_grad` around the critic is the wrong choice for the same reason. *What will PyTorch
 # say?*
 
 # %%
+action = actor(s)
 with torch.no_grad():
-    loss = -q(critic, s, actor(s)).mean()
+    loss = -q(critic, s, action).mean()
 refusal = ""
 try:
     loss.backward()
@@ -324,9 +335,16 @@ with claim(18) as unless:
 
 # %% [markdown]
 # `detach`, `no_grad` and `inference_mode` cut the graph: no gradient arrives. With
-# `optimizer` and `manual` it arrives, and is not used.
+# `optimizer` and `manual` it arrives, and is not used: `optimizer` does not hold the actor,
+# `manual` drops what has arrived.
 #
 # ### The freezes
+#
+# - `requires_grad`: the critic's weights ask for no gradient meanwhile, as above;
+# - `optimizer`: the actor's optimizer does not hold the critic;
+# - `inputs`: `backward` is asked for the gradients of the actor's weights only;
+# - `functional`: the critic runs with detached copies of its weights;
+# - `manual`: the critic's gradients are dropped after `backward`.
 #
 # *Under which does the critic get a gradient? Does the actor learn under all?*
 
@@ -346,8 +364,8 @@ table(["verdict", "critic freeze", "the critic", "the actor learns"], rows)
 # ### All sound ways end in the same weights
 #
 # A stop protects; it does not change what the critic learns. So after the same
-# updates every sound stop has to end in the same weights, bit for bit. *Does the control,
-# too?*
+# updates every stop but the control, `none`, has to end in the same weights, bit for bit.
+# *And the control?*
 
 
 # %%
@@ -360,8 +378,12 @@ def weights_after(stop, updates=20):
 
 ends = {stop: weights_after(stop) for stop in GradientStop.options}
 same = [stop for stop in ends if torch.equal(ends[stop], ends["detach"])]
-sound = [stop for stop in ends if GradientStop.make(stop).sound]
-verdict("equal weights", same == sound, f"as with detach: {', '.join(same)}")
+stops = [stop for stop in ends if stop != "none"]
+verdict("equal weights", same == stops, f"as with detach: {', '.join(same)}")
+
+# %% [markdown]
+# The control ends elsewhere: its target actor was moved by the critic's loss, so that the
+# critic then learned from other goals.
 
 # %% [markdown]
 # ### The audit on both

@@ -24,7 +24,7 @@ from ddpg import GradientFlow
 HERE = Path(__file__).parent
 NOTEBOOKS = sorted(HERE.glob("[0-9]_*.py"))
 CLAIMS = tomllib.loads((HERE / "claims.toml").read_text(encoding="utf-8"))
-MARKS = {"as meant": "✓", "not as meant": "✗", "holds": "✓", "holds with a condition": "(✓)", "does not hold": "✗"}
+MARKS = {"as meant": "✓", "not as meant": "✗", "holds": "✓", "holds in part": "(✓)", "does not hold": "✗"}
 
 Range = tuple[float, float, float]
 """Median, least and greatest value over the rounds of a measurement."""
@@ -32,13 +32,7 @@ Range = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one run came to.
-
-    Attributes:
-        name: of what was tried; of a claim its number.
-        verdict: one of `MARKS`.
-        text: what was seen; what stands against a claim.
-    """
+    """What a run came to: `name` is what was tried, or a claim's number; `text` what was seen, or stands against it."""
 
     name: str
     verdict: str
@@ -63,11 +57,9 @@ def show(name: str, flow: GradientFlow, modules: nn.Module | Mapping[str, nn.Mod
     """
     named = dict(modules.named_children()) if isinstance(modules, nn.Module) else modules
     moved = {each for step in flow.steps for each in step.moved}
-    left = [f"{each} ({_gradient(next(named[each].parameters()))})" for each in named if each not in moved]
-    text = f"the step moved {listed(each for each in named if each in moved)}"
-    verdict(
-        name, moved == set(learns.split()), f"{text}; left alone, by its gradient: {listed(left)}" if left else text
-    )
+    rest = [f"{each} (.grad: {_gradient(next(named[each].parameters()))})" for each in named if each not in moved]
+    text = f"moved: {listed(each for each in named if each in moved)}; not moved: {listed(rest)}"
+    verdict(name, moved == set(learns.split()), text)
     rows = [(f"{key}.{each}.grad", value) for key in named for each, value in named[key].named_parameters()]
     for label, parameter in rows:
         print(f"{label:{max(len(each) for each, _ in rows)}}  {_gradient(parameter)}")
@@ -101,7 +93,7 @@ def claim(number: int) -> Iterator[Callable[[bool, str], None]]:
         came_to, but = "does not hold", f"`{traceback.extract_tb(error.__traceback__)[-1].line}` fails"
     else:
         if conditions:
-            came_to, but = "holds with a condition", "; ".join(conditions)
+            came_to, but = "holds in part", "; ".join(conditions)
     verdicts.append(kept := Verdict(str(number), came_to, but))
     about = f"Claim {number}, section {says['where']}: “{says['says']}.”"
     say(f"> {'≈ ' * says.get('measured', False)}**{kept}.** {about}{f' But: {but}.' * bool(but)}")
@@ -115,7 +107,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def summary() -> None:
     """Show what was tried and came to in this notebook."""
-    table(["verdict", "", ""], [(each, each.name, each.text) for each in verdicts if not each.name.isdigit()])
+    header = ["verdict", "what was tried", "what came of it"]
+    table(header, [(each, each.name, each.text) for each in verdicts if not each.name.isdigit()])
 
 
 def claims() -> None:

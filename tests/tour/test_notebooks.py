@@ -7,7 +7,7 @@ from ddpg.gradient_stop import GradientStop as Stop
 from ddpg.gradient_stop import NoGrad
 
 ONE, SEVERAL, ACTOR_CRITIC, TRAPS = showing.NOTEBOOKS
-HOLDS, CONDITION, FAILS = "holds", "holds with a condition", "does not hold"
+HOLDS, CONDITION, FAILS = "holds", "holds in part", "does not hold"
 CLAIMS = {
     **dict.fromkeys(("3", "4", "7", "10", "12", "13", "15"), HOLDS),
     **dict.fromkeys(("2", "6", "8", "9", "11", "14", "16", "17", "18"), CONDITION),
