@@ -42,6 +42,8 @@ def write(notebook: Path, folder: Path) -> None:
         cell.outputs = [each for each in cell.get("outputs", []) if each.get("name") != "stderr"]
     resources = {"unique_key": notebook.stem, "output_files_dir": notebook.stem}
     page, resources = MarkdownExporter().from_notebook_node(cells, resources)
+    for old in (folder / notebook.stem).glob(f"{notebook.stem}_*.png"):  # of cells that there are no longer
+        old.unlink()
     FilesWriter(build_directory=str(folder)).write(page, resources, notebook.stem)
 
 

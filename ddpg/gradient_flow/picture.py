@@ -84,8 +84,8 @@ def panel(axes: Axes, backward: Backward, text: str, findings: Sequence[Finding]
 
 def legend(axes: Axes) -> None:
     """Draw what the marks mean."""
-    entries = [("→", _INK, "gradient"), ("▬", _RED, "stop"), ("┄", _GREY, "no gradient")]
-    entries += [("●", _INK, "applied by a step"), ("✕", _RED, "computed, not applied"), ("○", _INK, "none")]
+    entries = [("→", _INK, "gradient"), ("▬", _RED, "stop"), ("┄", _GREY, "no gradient passes")]
+    entries += [("●", _INK, "applied by a step"), ("✕", _RED, "computed, not applied"), ("○", _INK, "none arrived")]
     for place, (mark, colour, text) in enumerate(entries):
         x, y = 0.04 + place % 3 * 0.34, 0.75 - 0.45 * (place // 3)
         axes.text(x, y, mark, fontsize=8, color=colour, va="center", ha="center")

@@ -10,11 +10,11 @@
 # gradients in PyTorch. The headings have its section numbers, so that the two can be laid
 # side by side. What the tutorial says is put into other words, run, and judged. In
 # `with claim(…)` stands what should be true if it is right: if an `assert` there fails,
-# the claim does not hold; `unless(case, text)` says that it holds only in part, (✓),
-# if the case is true. The numbers of the claims are those of the list in notebook 4.
+# the claim does not hold. `unless(case, text)`: if the case is true, the claim holds only in
+# part, (✓), and the text says why. The numbers of the claims are those of the list in notebook 4.
 #
-# **How to use it.** A question stands before each cell. Answer it, then run the cell. It
-# is always the same one: which gradients will be `None`, and which weights will move?
+# **How to use it.** Before most cells is a question, in italics. Answer it, then run the
+# cell. Mostly it is this: which gradients will be `None`, and which weights will move?
 
 # %%
 import numpy as np
@@ -46,8 +46,8 @@ print("after:", w.grad)
 # %% [markdown]
 # It is 2w = 6. Some words for what has just happened:
 #
-# - `w` is a **leaf**: a tensor that was not computed from others, as weights are. With
-#   `requires_grad=True` it asks for a gradient; before the first one `.grad` is `None`.
+# - `w` is a **leaf**: a tensor that was not computed from others. Weights are leaves. With
+#   `requires_grad=True` a leaf asks for a gradient; before the first one `.grad` is `None`.
 # - While `w * w` was computed, PyTorch wrote the operation down in a **graph**.
 #   `loss.grad_fn` is its latest entry, and leads to those before it, down to the leaves.
 #   `backward()` walks along it.
@@ -129,7 +129,7 @@ with claim(16) as unless:
 # %% [markdown]
 # ## 3 Problem setup
 #
-# Two modules: L1, then the head L2. **Only L2 is to be trained.** The optimizer is given
+# Two modules: L1, then L2, the last one, which is called the head. **Only L2 is to be trained.** The optimizer is given
 # both, so that what protects L1 has to be the way that we try.
 #
 # `fresh` makes the same network each time, and SGD, the plainest optimizer: it subtracts
@@ -268,12 +268,14 @@ kept = [saved(tracked), saved(detached), saved(untracked)]
 with claim(6) as unless:
     assert held[1] < held[0]
     unless(kept[0] == kept[1] > kept[2], "while the layers run, all is kept")
-print("bytes that the loss holds:", *held, "(control, detach)")
-print("tensors kept on the way:", *kept, "(control, detach, no_grad)")
+print("L1 and L2, bytes that the loss holds:", *held, "(control, detach)")
+print("16 layers, tensors kept:", *kept, "(control, detach, no_grad)")
 
 # %% [markdown]
-# `detach` lets go of the saved tensors once the layers have run; `no_grad`, which comes
-# next, never keeps them.
+# (Three tensors for each layer: its input, its weights, the result of tanh; and one less
+# for the first, since data needs no gradient. `flow.backwards[0]` is what the audit saw
+# of the first `backward`.) `detach` lets go of the saved tensors once the layers have run;
+# `no_grad`, which comes next, never keeps them.
 #
 # The tutorial's other use of `detach` is NumPy, which knows no graph. *What does
 # `.numpy()` do with a tensor that is in one?*
@@ -307,9 +309,9 @@ show("no_grad", flow, net, learns="L2")
 
 # %% [markdown]
 # **Why:** inside the block nothing is written down. To L2, `h` is what data is: a tensor
-# without a past. `L1.weight.grad` is `None`, as after `detach`. The picture is the same
-# but for the box: L1 is grey where no gradient reaches it. That here nothing was even
-# recorded, it does not show.
+# without a past. `L1.weight.grad` is `None`, as after `detach`. The picture is that of
+# `detach` without the box `detach`: it shows that no gradient reaches L1, and not that
+# here nothing was even recorded.
 #
 # ### 4.2.2 Observations
 
@@ -481,7 +483,7 @@ with claim(12):
 
 # %% [markdown]
 # *And zeros instead of `None`? A gradient of zeros says that the loss would not change.
-# Will Adam move L1?*
+# Will Adam, another optimizer, move L1?*
 
 # %%
 net, _ = fresh()
@@ -515,25 +517,30 @@ with claim(11) as unless:
 # %% [markdown]
 # ### 5.3.1 Use case
 #
-# By hand a gradient can be changed as one likes. Here L1's is dropped in every other
-# update, and halved where it is large. *Which of the four printed gradients are `None`?*
+# By hand a gradient can be changed as one likes. Here that of L1's weight is zeroed every
+# other time, and halved where it is large; no step is taken. *What are the four norms?*
 
 # %%
 net, _ = fresh()
-whole, left = [], []
+w, left = net.L1.weight, []
 for update in range(4):
     net.zero_grad()
     net(X).square().mean().backward()
-    w = net.L1.weight
-    whole.append(w.grad.norm())
-    w.grad = (
-        None if update % 2 else w.grad / 2 if w.grad.norm() > 0.1 else w.grad
-    )
-    left.append(w.grad if w.grad is None else w.grad.norm())
-print(*(None if norm is None else f"{norm:.3f}" for norm in left))
+    if update % 2:
+        w.grad.zero_()
+    elif w.grad.norm() > 0.1:
+        w.grad.mul_(0.5)
+    left.append(w.grad.norm())
+print(*(f"{norm:.3f}" for norm in left))
 with claim(15):
-    assert left[1] is None and left[3] is None
-    assert torch.equal(left[0], whole[0] / 2)
+    assert left[1] == left[3] == 0
+    net.zero_grad()
+    net(X).square().mean().backward()
+    assert left[0] == left[2] == w.grad.norm() / 2
+
+# %% [markdown]
+# Zeros are the tutorial's word. With momentum or weight decay `w.grad = None` is what
+# leaves the weight out.
 
 # %% [markdown]
 # ## 6 Closing thoughts
@@ -552,10 +559,12 @@ with claim(17) as unless:
     unless(isinstance(second, torch.Tensor), "what detach leaves is a tensor")
 
 # %% [markdown]
+# `detach` makes a tensor. A NumPy array is there only after `.numpy()`.
+#
 # `no_grad` is the wrong choice where something inside the block is to be trained as well:
 #
-# - by **another loss**: a trunk that runs once for two heads has to be recorded for one
-#   of them (notebook 2);
+# - by **another loss**: where two heads use the same module, the trunk, one loss may be meant
+#   to train it and the other not (notebook 2);
 # - **before** the module that is to stay: the gradient has to pass through (notebook 2);
 # - in the **actor's update**, whose gradient has to pass through the critic (notebook 3).
 #

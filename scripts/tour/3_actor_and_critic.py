@@ -32,10 +32,11 @@ from showing import claim, draw, judged, reached, show, table, verdict
 #
 # DDPG is short for deep deterministic policy gradient.
 # `s, a, r, s2, done` are a batch of 32 past steps; here they are random numbers,
-# which is enough to see where gradients go. `done` is 1 where an episode ended. `q`
+# which is enough to see where gradients go. `done` is 1 at the end of an episode, which is
+# one run of the task. `q`
 # calls a critic with observations and actions side by side; `mse_loss` is the mean of the
 # squared differences. 0.99 is the *discount* γ: what comes later counts a little less.
-# After the last step of an episode, one run of the task, nothing comes: hence `1 - done`.
+# After the end of an episode nothing comes: hence `1 - done`.
 
 
 # %%
@@ -101,7 +102,7 @@ done = torch.zeros(32)
 #
 # In the tutorial's figure the actor itself computes a′. The optimizer here holds both,
 # so that only what we try protects the actor. *Which networks will move?* (In the picture
-# the boxes without a colour, on the left, are Q′.)
+# the boxes without a colour from `squeeze` down to `cat` are Q′.)
 
 # %%
 actor, critic, target_actor, target_critic = networks()
@@ -194,7 +195,7 @@ except RuntimeError as error:
 print(refusal)
 
 # %% [markdown]
-# So the way stays open. But the critic must not be *moved* by this loss: the critic
+# That is: the loss has no graph. So the way stays open. But the critic must not be *moved* by this loss: the critic
 # can lower −Q by saying larger numbers, whatever happens in the world. Here the
 # optimizer holds both. *Who moves?*
 
@@ -258,10 +259,11 @@ verdict("thirty lines, with no_grad", not faults, f"faults: {faults or 'none'}")
 
 # %% [markdown]
 # A *fault* is something wrong, a *cost* is something paid for nothing: the actor's loss
-# computes gradients for the critic that the next `zero_grad` throws away. (It has to
-# stand between: without it the critic would be moved by the actor's loss after all.)
+# computes gradients for the critic that the next `zero_grad` throws away. (Which it has to:
+# without it the critic's next step would apply them.)
 #
-# *The same without the `no_grad`, and with the optimizer that holds the target actor:*
+# *The same without the `no_grad`, and with an optimizer that holds the target actor, too.
+# What will the audit say?* (A *leak* is a loss that moves what it should not.)
 
 # %%
 held = [*critic.parameters(), *target_actor.parameters()]
@@ -282,7 +284,9 @@ verdict(
 #
 # `DDPG` does the same, and lets the two links be chosen by name: a **gradient stop** for
 # the critic's loss, a **critic freeze** for the actor's. As above, its optimizers
-# deliberately hold both networks, so that only the choice protects the other one.
+# deliberately hold more than their own network, so that only the choice protects the other:
+# the critic's holds the actor that chose a′, too, by default the target actor; the
+# actor's holds the critic, too.
 
 
 # %%
@@ -331,7 +335,10 @@ with claim(18) as unless:
     stopped = [moves[stop, who] for stop, who in moves if stop != "none"]
     assert all(moved == {"critic"} for moved in stopped)
     other = moves["none", "target"] == {"critic", "target_actor"}
-    unless(other, "in the published algorithm it is the target actor")
+    unless(
+        other,
+        "in the published algorithm it is the target actor that is reached",
+    )
 
 # %% [markdown]
 # `detach`, `no_grad` and `inference_mode` cut the graph: no gradient arrives. With
@@ -364,7 +371,8 @@ table(["verdict", "critic freeze", "the critic", "the actor learns"], rows)
 # ### All sound ways end in the same weights
 #
 # A stop protects; it does not change what the critic learns. So after the same
-# updates every stop but the control, `none`, has to end in the same weights, bit for bit.
+# updates every stop but the control, `none`, has to end in the same weights, bit for bit
+# (here with the default, the target actor).
 # *And the control?*
 
 

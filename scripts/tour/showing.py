@@ -51,9 +51,9 @@ def show(name: str, flow: GradientFlow, modules: nn.Module | Mapping[str, nn.Mod
 
     Args:
         name: of the way.
-        flow: the audit of the step.
+        flow: its audit.
         modules: those that it names; of a module its children.
-        learns: the names of those that the step is meant to move, with spaces between.
+        learns: the names of those that the step is to move.
     """
     named = dict(modules.named_children()) if isinstance(modules, nn.Module) else modules
     moved = {each for step in flow.steps for each in step.moved}

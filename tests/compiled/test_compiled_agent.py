@@ -173,11 +173,13 @@ def assert_joint_equals_each(tolerance=1e-9, updates=3, **options):
     assert distance(together[0], together[1]) > 1e-3  # no seed got what is another's
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, EditGradient(scale=0.5, every=2)], ids=str)
 def test_a_joint_update_is_each_agents_own_for_every_stop(stop):
     assert_joint_equals_each(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
 def test_a_joint_update_is_each_agents_own_for_every_freeze(freeze):
     assert_joint_equals_each(critic_freeze=freeze, optimizer="SGD")

@@ -32,7 +32,7 @@ def faults(flow, lines):
     return {(each.kind, each.severity, each.line if lines else 0) for each in flow.findings()}
 
 
-@pytest.mark.parametrize("trace", [True, False], ids=["traced", "untraced"])
+@pytest.mark.parametrize("trace", [True, pytest.param(False, marks=pytest.mark.long)], ids=["traced", "untraced"])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_same_is_found_without_names(name, trace):
     program = PROGRAMS[name]
