@@ -1,11 +1,13 @@
 """Make docs/explore.html: every way to stop a gradient on every network, run, as one page to play with."""
 
 import argparse
+import copy
 import difflib
 import functools
+import itertools
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
@@ -13,12 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.func import functional_call
 
 from ddpg import GradientFlow
 from ddpg.base.progress import fleeting
 from ddpg.gradient_flow import Backward
-from ddpg.gradient_flow.diagram import Operation
+from ddpg.gradient_flow.diagram import Link, Operation
 from ddpg.gradient_flow.drawing import Fate, fate, title
 from ddpg.gradient_flow.picture import positions
 from showing import HERE, Range, listed, relative_times
@@ -220,55 +223,63 @@ WAYS = [
     Way("control", "Every module that the loss was computed from gets a gradient."),
     Way(
         "detach",
-        "It cuts the graph behind this one tensor, for all that lies upstream.",
+        "It returns the same values without their graph: no gradient goes this way, to whatever lies upstream.",
         "{out} = {expression}.detach()",
     ),
-    Way("no_grad", "What runs inside the block leaves no graph.", "with torch.no_grad():\n    {link}"),
+    Way(
+        "no_grad",
+        "What runs inside the block leaves no graph; what ran before it keeps its own.",
+        "with torch.no_grad():\n    {link}",
+    ),
     Way(
         "inference_mode",
-        "What runs inside leaves no graph, and PyTorch refuses to save such a tensor for a backward pass.",
+        "What runs inside leaves no graph; PyTorch refuses where such a tensor must be saved for a backward pass.",
         "with torch.inference_mode():\n    {link}",
     ),
     Way(
         "inference_mode + clone",
-        "What runs inside leaves no graph; the clone, made outside, is an ordinary tensor.",
+        "What runs inside leaves no graph, what ran before keeps its own; the clone, made outside, may enter one.",
         "with torch.inference_mode():\n    {link}\n{out} = {out}.clone()",
     ),
-    Way("optimizer", "The gradient arrives; the step does not hold the module.", holds="{others}"),
+    Way(
+        "optimizer",
+        "The gradient arrives, whichever loss it is from; the step does not hold the module.",
+        holds="{others}",
+    ),
     Way(
         "by hand",
-        "The gradient arrives, and is dropped before the step.",
+        "The gradient arrives, and is dropped before the step, whichever loss it is from.",
         backward="loss.backward()\n{module}.zero_grad()",
     ),
     Way(
         "set_grad_enabled",
-        "It is no_grad as a function of a condition.",
+        "It is no_grad, switched on by a condition.",
         "with torch.set_grad_enabled(False):\n    {link}",
     ),
     Way(
         "requires_grad_",
-        "The weights ask for no gradient while the graph is recorded; it passes through the operations.",
+        "What runs in between asks for no gradient of the weights, and lets it pass through to what lies upstream.",
         "{module}.requires_grad_(False)\n{link}\n{module}.requires_grad_(True)",
     ),
     Way(
         "functional_call",
-        "The module runs with detached weights; the gradient passes through the operations.",
+        "The module runs with detached weights, a run of its own, and lets the gradient pass to what lies upstream.",
         "w = {{k: w.detach() for k, w in {module}.named_parameters()}}\n"
         "{out} = functional_call({module}, w, ({input},))",
     ),
     Way(
         "backward(inputs=)",
-        "The pass is asked for the gradients of the other modules only.",
+        "The pass is asked for the gradients of the other modules only, of all losses together.",
         backward="loss.backward(inputs=weights({others}))",
     ),
     Way(
         "a hook",
-        "It makes zeros of the gradient that comes by; zeros run on to all that lies upstream.",
+        "All gradient that comes to this tensor, whichever loss it is from, becomes zeros, and they run on upstream.",
         "{link}\n{out}.register_hook(torch.zeros_like)",
     ),
     Way(
         "autograd.Function",
-        "Scale multiplies the gradient by its factor; zeros run on to all that lies upstream.",
+        "Gradient that comes this way is multiplied by the factor 0, and the zeros run on upstream.",
         "{out} = Scale.apply({expression}, 0.0)",
     ),
 ]
@@ -283,7 +294,10 @@ def run(network: Network, way: Way) -> dict[str, Any]:
     result: dict[str, Any] = {"code": marked(lines, control), "why": way.why}
     try:
         with GradientFlow(modules, trace=True) as flow:
-            exec("\n".join(lines), names)
+            backward_at = next(place for place, line in enumerate(lines) if line.startswith("loss.backward"))
+            exec("\n".join(lines[:backward_at]), names)
+            zeros = zeros_of(names["loss"])
+            exec("\n".join(lines[backward_at:]), names)
     except RuntimeError as error:
         return result | {
             "verdict": "refused",
@@ -303,7 +317,7 @@ def run(network: Network, way: Way) -> dict[str, Any]:
         "held": backward.bytes,
         "computed": sum(modules[name].get_parameter(key).nbytes for name, key in keys),
         "audit": [f"{each.severity}: {each.headline}" for each in flow.findings()],
-        "graph": graph(backward),
+        "graph": graph(backward, zeros),
     }
 
 
@@ -374,22 +388,59 @@ def sentence(moved: list[str], wrong: list[str], drifting: str, to_learn: set[st
     return f"{text}{'' if wrong or drifting else ', as meant'}."
 
 
-def graph(backward: Backward) -> dict[str, Any]:
-    """Return boxes, arrows and modules of a loss's graph, for the page to draw."""
-    diagram = backward.diagram
-    assert diagram is not None
+def zeros_of(loss: Tensor) -> Callable[..., bool]:
+    """Watch a loss's graph: after the backward pass, what is returned tells where nothing but zeros came.
+
+    It takes an operation, or two for the link between them.
+    """
+    some: dict[tuple[Operation | None, ...], bool] = {}
+
+    def note(gradients: Sequence[Tensor | None], places: Iterable[tuple[Operation | None, ...]]) -> None:
+        for gradient, place in zip(gradients, places, strict=False):
+            some[place] = some.get(place, False) or (gradient is not None and bool(gradient.any()))
+
+    def made(node: Node | None) -> Operation | None:
+        notes: dict[str, Any] = node.metadata if node is not None else {}  # type: ignore[assignment]
+        return next((each for each in notes.values() if isinstance(each, Operation)), None)
+
+    def watch(node: Node) -> None:
+        here, onwards = made(node), [(made(node), made(child)) for child, _ in node.next_functions]
+        node.register_prehook(lambda gradients: note(gradients, itertools.repeat((here,))))  # after the tensor's hooks
+        node.register_hook(lambda gradients, _: note(gradients, onwards))
+
+    nodes = [loss.grad_fn] if loss.grad_fn else []
+    for node in nodes:
+        watch(node)
+        nodes += [child for child, _ in node.next_functions if child is not None and child not in nodes]
+    return lambda *place: not some.get(place, True)
+
+
+def graph(backward: Backward, zeros: Callable[..., bool]) -> dict[str, Any]:
+    """Return boxes, arrows and modules of a loss's graph, for the page to draw; `zeros` as of `zeros_of`."""
+    assert backward.diagram is not None
+    diagram = copy.copy(backward.diagram)
+    # A weight that was detached by itself gets no box: the operation that takes it shows that it has no gradient.
+    detached = {each for each in diagram.operations if each.name == "detach" and each.parameters}
+    diagram.operations = [each for each in diagram.operations if each not in detached]
+    diagram.links = {link: kind for link, kind in diagram.links.items() if detached.isdisjoint(link)}
     places = positions(diagram)
     number = {each: place for place, each in enumerate(places)}
     fates = {Fate.NONE: "none", Fate.APPLIED: "applied", Fate.UNUSED: "unused"}
 
+    def arrow(one: Operation, other: Operation, link: Link) -> list[Any]:
+        nothing = link is Link.GRADIENT and (zeros(one, other) or zeros(other))
+        return [number[one], number[other], "zeros" if nothing else link.name.lower()]
+
     def box(each: Operation, x: float, y: float) -> list[Any]:
         weights = fates[fate(backward, diagram, each)] if each.parameters else ""
+        weights = "zeros" if weights == "applied" and zeros(each) else weights
+        weights = "none" if detached.intersection(each.inputs) else weights
         tracked = diagram.gets_gradient(each)
         return [title(each), round(x, 2), round(-y, 2), each in diagram.behind, tracked, weights]
 
     return {
         "boxes": [box(each, *centre) for each, centre in places.items()],
-        "arrows": [[number[one], number[other], link.name.lower()] for (one, other), link in diagram.links.items()],
+        "arrows": [arrow(*pair, link) for pair, link in diagram.links.items()],
         "modules": [
             [call.name, [number[each] for each in operations]]
             for call, operations in diagram.calls().items()
@@ -437,13 +488,16 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return [each for pair in zip(one, other, strict=True) for each in differences(*pair, where)]
     near = isinstance(one, float | int) and isinstance(other, float | int) and abs(one - other) <= 0.01 * abs(one)
-    return [] if one == other or near else [f"{where}: {one} and {other}"]
+    if one == other or near:
+        return []
+    return [f"{where}: {one} and {other}" if len(f"{one}{other}") < 1000 else f"{where} differs"]
 
 
-def read(path: Path) -> Any:
-    """Return the results in a page."""
-    text = path.read_text(encoding="utf-8").partition('type="application/json">')[2].partition("</script>")[0]
-    return json.loads(text)["runs"]
+def read(text: str) -> dict[str, Any]:
+    """Return what a page holds: its data, and under "page" what stands around them."""
+    before, _, rest = text.partition('type="application/json">')
+    data, _, after = rest.partition("</script>")
+    return {**json.loads(data), "page": before + after}
 
 
 def main() -> None:
@@ -455,7 +509,8 @@ def main() -> None:
     if not arguments.check:
         arguments.output.write_text(page(results()), encoding="utf-8")
         return
-    if found := differences(read(arguments.output), json.loads(json.dumps(results(measured=False)))):
+    committed = read(arguments.output.read_text(encoding="utf-8"))
+    if found := differences(committed, read(page(results(measured=False)))):
         sys.exit("\n".join([*found, f"{arguments.output} is stale: python scripts/tour/explore.py"]))
 
 

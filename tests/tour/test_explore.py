@@ -68,6 +68,32 @@ def test_the_sentence_says_who_moved_and_what_of_it_was_not_meant(found):
     assert "Inference tensors cannot be saved for backward" in found["chain"]["inference_mode"]["says"]
 
 
+def links(run):
+    """Return the operations at both ends of each link, with what it carries."""
+    boxes = [title for title, *_ in run["graph"]["boxes"]]
+    return [(boxes[one], boxes[other], kind) for one, other, kind in run["graph"]["arrows"]]
+
+
+def test_the_graph_shows_where_zeros_begin(found):
+    hook, own = (links(found["shared"][way]) for way in ("a hook", "autograd.Function"))
+    # A hook is on the tensor that both heads take; a Function stands between it and one of them.
+    assert [each for each in hook if each[1] == "tanh"] == [("linear", "tanh", "zeros")] * 2
+    assert sorted(each for each in own if each[1] == "tanh") == [
+        ("linear", "tanh", "gradient"),
+        ("linear", "tanh", "zeros"),
+    ]
+    assert ("tanh", "0 · linear", "zeros") in hook
+    assert ("tanh", "0 · linear", "gradient") in own
+    weights = {
+        way: [box[-1] for box in found["chain"][way]["graph"]["boxes"] if box[-1]]
+        for way in WAYS
+        if way != "inference_mode"
+    }
+    assert weights["a hook"] == weights["autograd.Function"] == ["applied", "zeros"]
+    assert weights["functional_call"] == weights["requires_grad_"] == ["applied", "none"]
+    assert all("zeros" not in each for way, each in weights.items() if way not in ("a hook", "autograd.Function"))
+
+
 def test_the_graph_ends_where_the_stop_stands(found):
     kinds = {way: [kind for _, _, kind in found["chain"][way]["graph"]["arrows"]] for way in ("control", "no_grad")}
     assert set(kinds["control"]) == {"gradient"}
@@ -80,15 +106,7 @@ def test_the_page_loads_nothing_and_its_text_cannot_end_the_script(found):
     page = explore.page(found)
     assert not re.search(r"https?://|src=|@import|url\((?!#)", page)
     assert page.count("</script>") == 2
-    assert explore.read(_written(page)) == found
-
-
-def _written(page):
-    class Page:
-        def read_text(self, encoding):
-            return page
-
-    return Page()
+    assert explore.read(page)["runs"] == found
 
 
 def test_differences_are_named_but_for_times_and_small_numbers(found):
@@ -109,7 +127,9 @@ def test_the_committed_page_is_what_the_runs_come_to(tmp_path):
     script = [sys.executable, explore.__file__]
     assert subprocess.run([*script, "--check"], capture_output=True, text=True).stderr.count("stale") == 0
     stale = tmp_path / "explore.html"
-    stale.write_text(explore.PAGE.read_text("utf-8").replace('"as meant"', '"refused"', 1), "utf-8")
+    text = explore.PAGE.read_text("utf-8").replace('"as meant"', '"refused"', 1).replace("<h1>", "<h1>Well: ", 1)
+    stale.write_text(text, "utf-8")
     done = subprocess.run([*script, "--check", "--output", str(stale)], capture_output=True, text=True)
     assert done.returncode == 1
     assert "chain detach verdict: refused and as meant" in done.stderr
+    assert "page differs" in done.stderr
