@@ -59,6 +59,7 @@ def test_a_sweep_gives_each_job_a_folder_of_its_own_that_a_second_sweep_finds_ag
     assert [(folder / "result.json").stat().st_mtime_ns for folder in folders] == written
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["plain", "gradient_stop=detach,seed=3", "with space"])
 def test_resume_goes_on_in_the_same_folder_and_ends_as_an_unbroken_run(command, tmp_path, name):
     folder, whole = tmp_path / name, tmp_path / "whole"
@@ -343,6 +344,7 @@ def test_a_run_broken_off_in_its_final_evaluation_can_be_finished(command):
     assert json.loads(result.read_text())["returns"] == before["returns"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "damage",
     [{"settings": {}}, {"settings": {"env": None}}, {"training": {}}, {"training": {"step": "x"}}, {"agent": [1]}],

@@ -52,6 +52,7 @@ def test_the_library_needs_no_extra(tmp_path):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TRAINING)
 def test_training_in_python_names_the_extra_that_it_needs(name):
     use = f"import sys; sys.modules.update(dict.fromkeys({EXTRA})); from ddpg import {name}"

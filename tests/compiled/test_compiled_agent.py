@@ -62,6 +62,7 @@ def test_every_freeze_can_be_recorded(interpreted, freeze):
     assert_equal_to_eager(critic_freeze=freeze, optimizer="SGD")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_every_optimizer_can_be_recorded(interpreted, optimizer):
     # Adam's bias corrections are computed in single precision inside a graph.
@@ -393,6 +394,7 @@ class Listing(CriticFreeze):
         super().backward(loss, actor, critic)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("choice", [Counting, Averaging, Iterating, Drawing, DrawingWithNumPy, Listing])
 def test_what_remembers_or_draws_is_not_frozen(interpreted, choice):
     family = "gradient_stop" if issubclass(choice, GradientStop) else "critic_freeze"

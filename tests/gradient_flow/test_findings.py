@@ -100,6 +100,7 @@ def test_modules_with_one_line_and_one_mend_are_one_finding():
 PROGRAMS = {each.name: each.faulty for each in CASES} | {each.name: each.loop for each in SOUND}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_no_line_has_two_findings_of_one_kind(program):
     kinds = [(each.kind, each.line) for each in program(partial(GradientFlow, trace=True)).findings()]

@@ -181,6 +181,7 @@ def test_what_a_run_leaves_behind(tmp_path):
     assert {value for _, value in curves["gradient_flow/critic_loss_to_target_actor"]} == {0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_envs", "ratio"), [(1, 1), (3, 0.7)])
 def test_an_audit_shows_the_first_and_the_last_update_and_changes_nothing(
     tmp_path, capsys, monkeypatch, num_envs, ratio

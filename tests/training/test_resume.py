@@ -71,6 +71,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_strangers_checkpoint_is_refused_in_a_sentence(command, folder, monkeypatch, kind):
     monkeypatch.chdir(folder.parent)

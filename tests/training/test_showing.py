@@ -38,6 +38,7 @@ def test_videos_and_pictures_at_each_interval_and_at_the_end_change_nothing_of_t
     assert {tag: list(steps) for tag, steps in shown.items()} == {"policy/value_and_policy": [200]}
 
 
+@pytest.mark.long
 def test_a_run_stopped_while_it_is_filmed_goes_on_as_the_same_run(tmp_path, monkeypatch):
     settings = small(video__interval=80, evaluation__interval=70)
     whole, _ = run(tmp_path / "whole", settings)
@@ -57,6 +58,7 @@ def test_a_run_stopped_while_it_is_filmed_goes_on_as_the_same_run(tmp_path, monk
     assert scalars(tmp_path / "broken") == scalars(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_several_seeds_are_shown_each_in_its_own_folder(tmp_path):
     training = Training(small(seeds=2, total_steps=60), tmp_path)
     training.run()
