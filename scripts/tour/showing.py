@@ -26,8 +26,7 @@ NOTEBOOKS = sorted(HERE.glob("[0-9]_*.py"))
 CLAIMS = tomllib.loads((HERE / "claims.toml").read_text(encoding="utf-8"))
 MARKS = {"as meant": "✓", "not as meant": "✗", "holds": "✓", "holds in part": "(✓)", "does not hold": "✗"}
 
-Range = tuple[float, float, float]
-"""Median, least and greatest value over the rounds of a measurement."""
+Range = tuple[float, float, float]  # median, least and greatest value over the rounds of a measurement
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_a_notebook_runs_in_the_terminal_at_80_columns(notebook, tmp_path):
         name = f"Claim {each.name}," if each.name.isdigit() else each.name.partition("=")[2] or each.name
         assert name.partition(", ")[0] in shown
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_ends_it_without_a_traceback(tmp_path):
+    script = [sys.executable, "-u", str(SCRIPT), "4"]
+    with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, error = running.communicate(timeout=60)
+    assert (running.returncode, error) == (130, "Interrupted.\n")
 
 
 def test_its_first_letters_name_a_notebook(tmp_path):
