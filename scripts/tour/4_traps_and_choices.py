@@ -321,15 +321,14 @@ table(["as meant", "on", "not as meant", "refused by PyTorch"], rows)
 #   records what would be thrown away.
 # - **What lies before the module is to learn,** as the actor before the critic:
 #   `requires_grad_`, switched back on afterwards; or `functional_call`, where there is
-#   nothing to switch back. They hold as much memory as the control and spare the
-#   gradients of the module's weights.
+#   nothing to switch back. They hold about as much memory as the control, and spare
+#   the gradients of the module's weights.
 # - **One of several losses is to be kept from a trunk that has already run:** `detach`.
 # - **A gradient is to be changed, not stopped:** by hand, for weights; with an
 #   `autograd.Function` or a hook, for all that lies upstream.
 # - `optimizer` and *by hand* are sound where one loss is trained at a time. They compute
 #   gradients for nothing, and `optimizer` leaves them lying about (trap 5).
-# - `inference_mode` is for evaluation: where nothing will ever be trained, it is the
-#   cheapest.
+# - `inference_mode` is for evaluation, where nothing will ever be trained.
 #
 # What the ways cost on the first network, with layers of 128, as the time of a step
 # relative to the control: median and range of nine rounds.
