@@ -51,8 +51,8 @@ def own_code(file: str) -> bool:
 def _cell(file: str) -> str:
     """Return the name of a notebook's cell, "Cell In[3]", as IPython's own tracebacks have it; empty for a file."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    named = None if shell is None else shell.compile.format_code_name(file)
-    return "" if named is None else " ".join(named)
+    name_of = getattr(getattr(shell, "compile", None), "format_code_name", None)  # IPython 7 has none
+    return " ".join(name_of(file) or ()) if name_of is not None else ""
 
 
 @cache

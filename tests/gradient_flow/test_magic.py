@@ -3,6 +3,8 @@
 import pytest
 from IPython.testing.globalipapp import start_ipython
 
+from ddpg.gradient_flow import Place
+
 CELL = """
 import torch
 critic, actor = torch.nn.Linear(2, 1), torch.nn.Linear(2, 2)
@@ -40,6 +42,11 @@ def test_a_line_of_a_cell_goes_by_the_cells_number_as_in_a_traceback(shell):
         "\n".join(["import torch", "from ddpg import GradientFlow", *lines]), store_history=True
     ).success
     assert str(shell.user_ns["flow"].backwards[0].place) == f"Cell In[{number}]:4"
+
+
+def test_an_ipython_that_names_no_cells_leaves_the_file(shell, monkeypatch):
+    monkeypatch.delattr("IPython.core.compilerop.CachingCompiler.format_code_name")  # as in IPython 7
+    assert str(Place("<ipython-input-3>", 4, "<module>")) == "<ipython-input-3>:4"
 
 
 def test_a_cell_that_fails_fails_under_the_audit(shell):
