@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddpg import GradientFlow
-from explore import NETWORKS, results
+from explore import results
 from showing import bars, claims, draw, table, verdict
+from ways import NETWORKS
 
 generator = torch.Generator().manual_seed(1)
 s, a = (
