@@ -30,13 +30,12 @@ from showing import claim, draw, judged, reached, show, table, verdict
 # %% [markdown]
 # ## DDPG in thirty lines
 #
-# DDPG is short for deep deterministic policy gradient.
-# `s, a, r, s2, done` are a batch of 32 past steps; here they are random numbers,
-# which is enough to see where gradients go. `done` is 1 at the end of an episode, which is
-# one run of the task. `q`
-# calls a critic with observations and actions side by side; `mse_loss` is the mean of the
-# squared differences. 0.99 is the *discount* γ: what comes later counts a little less.
-# After the end of an episode nothing comes: hence `1 - done`.
+# DDPG is short for deep deterministic policy gradient. `s, a, r, s2, done` are a batch of
+# 32 past steps; here they are random numbers, which is enough to see where gradients go.
+# `done` is 1 at the end of an episode, which is one run of the task. `q` calls a critic
+# with observations and actions side by side; `mse_loss` is the mean of the squared
+# differences. 0.99 is the *discount* γ: what comes later counts a little less. After the
+# end of an episode nothing comes: hence `1 - done`.
 
 
 # %%
@@ -195,9 +194,9 @@ except RuntimeError as error:
 print(refusal)
 
 # %% [markdown]
-# That is: the loss has no graph. So the way stays open. But the critic must not be *moved* by this loss: the critic
-# can lower −Q by saying larger numbers, whatever happens in the world. Here the
-# optimizer holds both. *Who moves?*
+# That is: the loss has no graph. So the way stays open. But the critic must not be *moved*
+# by this loss: it can lower −Q by saying larger numbers, whatever happens in the world.
+# Here the optimizer holds both. *Who moves?*
 
 # %%
 actor, critic, target_actor, target_critic = networks()
@@ -372,8 +371,7 @@ table(["verdict", "critic freeze", "the critic", "the actor learns"], rows)
 #
 # A stop protects; it does not change what the critic learns. So after the same
 # updates every stop but the control, `none`, has to end in the same weights, bit for bit
-# (here with the default, the target actor).
-# *And the control?*
+# (here with the default, the target actor). *And the control?*
 
 
 # %%

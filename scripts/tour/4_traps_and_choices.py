@@ -20,10 +20,8 @@ from showing import bars, claims, draw, table, verdict
 from ways import NETWORKS
 
 generator = torch.Generator().manual_seed(1)
-s, a = (
-    torch.randn(16, 3, generator=generator),
-    torch.randn(16, 1, generator=generator),
-)
+s = torch.randn(16, 3, generator=generator)
+a = torch.randn(16, 1, generator=generator)
 returns = torch.randn(16, 1, generator=generator)
 
 
@@ -48,11 +46,15 @@ def update_actor():
     actor_optimizer.step()
 
 
+def ask_the_audit(flow):
+    found = [f"{f.severity} ({f.kind}): {f.headline}" for f in flow.findings()]
+    print(*(found or ["The audit finds nothing."]), sep="\n")
+
+
 def judge(name, flow, moved, learns):
     moved = " and ".join(moved) or "nothing"
     verdict(name, moved == learns, f"the step moved {moved}")
-    found = [f"{f.severity} ({f.kind}): {f.headline}" for f in flow.findings()]
-    print(*(found or ["The audit finds nothing."]), sep="\n")
+    ask_the_audit(flow)
 
 
 # %% [markdown]
@@ -195,10 +197,7 @@ own = torch.allclose(critic[0].weight.grad, wanted)
 verdict(
     "5, left over", own, f"the critic's step applies its own loss alone: {own}"
 )
-print(
-    *(f"{f.severity} ({f.kind}): {f.headline}" for f in flow.findings()),
-    sep="\n",
-)
+ask_the_audit(flow)
 
 # %% [markdown]
 # The actor's loss passed through the critic and left gradients there. `backward` adds to
@@ -217,10 +216,7 @@ own = torch.allclose(critic[0].weight.grad, wanted)
 verdict(
     "5, mended", own, f"the critic's step applies its own loss alone: {own}"
 )
-print(
-    *(f"{f.severity} ({f.kind}): {f.headline}" for f in flow.findings()),
-    sep="\n",
-)
+ask_the_audit(flow)
 
 # %% [markdown]
 # ## Trap 6: too much inside no_grad

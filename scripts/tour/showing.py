@@ -247,4 +247,4 @@ def _pictures() -> bool:
 
 
 def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules and sys.modules["ipykernel"].kernelapp.IPKernelApp.initialized()
+    return "ipykernel.kernelapp" in sys.modules and sys.modules["ipykernel.kernelapp"].IPKernelApp.initialized()

@@ -73,10 +73,19 @@ def test_every_way_does_what_the_text_says_of_it():
         ("torch.inference_mode()", "torch.enable_grad()", {"8", "9", "10", "inference_mode"}),
         ("torch.optim.SGD(net.L2.parameters()", "torch.optim.SGD(net.parameters()", {"11", "optimizer"}),
         ("net.L1.zero_grad()", "pass", {"11", "by hand"}),
+        ("net.L1.bias: 0.0", "net.L1.bias: 0.01", {"14"}),
     ],
 )
 def test_breaking_an_idiom_turns_its_verdicts(idiom, instead, verdicts):
     assert turned(ONE, lambda text: text.replace(idiom, instead)) >= verdicts
+
+
+def test_every_trap_is_one_and_its_mend_is_a_mend():
+    came = came_to(TRAPS, lambda text: text.partition("# ## Which way?")[0])
+    assert [name.partition(",")[0] for name in came] == [str(trap) for trap in range(1, 8) for _ in range(2)]
+    assert {name for name, verdict in came.items() if verdict == "as meant"} == {
+        f"{trap}, mended" for trap in range(1, 8)
+    }
 
 
 def test_breaking_a_stop_of_the_agent_turns_five_verdicts(monkeypatch):
