@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ddpg.agent import DDPG
     from ddpg.base.errors import InputError
-    from ddpg.compiled.agent import CompiledUpdate, JointUpdate
+    from ddpg.compiled.agent import CompiledUpdate
     from ddpg.exploration import GaussianNoise, OrnsteinUhlenbeckNoise
     from ddpg.gradient_flow import GradientFlow
     from ddpg.networks import Actor, Critic
@@ -25,7 +25,6 @@ __all__ = [
     "GaussianNoise",
     "GradientFlow",
     "InputError",
-    "JointUpdate",
     "OrnsteinUhlenbeckNoise",
     "ReplayBuffer",
     "stop_at",
@@ -34,7 +33,7 @@ __all__ = [
 
 _MODULES = {
     "agent": ["DDPG"],
-    "compiled.agent": ["CompiledUpdate", "JointUpdate"],
+    "compiled.agent": ["CompiledUpdate"],
     "base.errors": ["InputError"],
     "exploration": ["GaussianNoise", "OrnsteinUhlenbeckNoise"],
     "gradient_flow": ["GradientFlow"],

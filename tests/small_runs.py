@@ -34,7 +34,6 @@ SMALL = {
     "critic_freeze": {"name": "requires_grad"},
     "exploration": {"name": "gaussian", "sigma": 0.1},
     "seed": 0,
-    "seeds": 1,
     "total_steps": 200,
     "device": "cpu",
     "compile": False,
@@ -75,10 +74,10 @@ def run(folder, settings, content=None):
     """The one run of a training, and its final evaluation."""
     training = Training(settings, folder)
     if content is not None:
-        training.load([content])
-    (evaluation,) = training.run().values()
+        training.load(content)
+    evaluation = training.train()
     training.close()
-    return training.runs[0], evaluation
+    return training.run, evaluation
 
 
 def scalars(folder):

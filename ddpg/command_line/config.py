@@ -26,7 +26,6 @@ def register() -> None:
     resolvers: dict[str, Callable[..., Any]] = {
         "short": _short,
         "strategy": run_folder.strategy,
-        "seeds": run_folder.seeds,
         "program": hints.program,
         "settings_help": lambda *, _root_: settings_help(_root_),
     }

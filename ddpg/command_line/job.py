@@ -17,10 +17,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import psutil
 
-from ddpg.training.loop import folders
 from ddpg.training.resume import finished
 from ddpg.training.run import RESULT_NAME
 from ddpg.training.settings import Settings
@@ -59,8 +57,7 @@ def train_apart(folder: Path, settings: Settings, program: Sequence[str], direct
         if not finished(folder, settings):
             (folder / FAILURE_NAME).write_text(_reason(status, folder / LOG_NAME) + "\n", encoding="utf-8")
             return float("nan")
-    results = [json.loads((path / RESULT_NAME).read_text()) for path in folders(folder, settings).values()]
-    return float(np.mean([result["mean_return"] for result in results]))
+    return float(json.loads((folder / RESULT_NAME).read_text())["mean_return"])
 
 
 def _train(folder: Path, settings: Settings, program: Sequence[str], directory: str) -> int:
@@ -92,8 +89,7 @@ def _reason(status: int, log: Path) -> str:
     if status < 0:
         return f"killed by signal {-status} ({signal.strsignal(-status)})"
     said = log.read_text(encoding="utf-8", errors="replace").rpartition(_STARTS)[2].strip().splitlines()
-    seeds = [line for line in said if line.startswith("Seed ") and "mean return" not in line]
-    return "; ".join(seeds or said[-1:]) or f"exit status {status}"
+    return said[-1] if said else f"exit status {status}"
 
 
 def receive() -> tuple[Path, Settings]:

@@ -20,8 +20,9 @@ from ddpg.command_line.config import CONF, register
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.environments import find_environment
 from ddpg.gradient_stop import GradientStop
-from ddpg.training.loop import Training, check_runs, folders
-from ddpg.training.resume import go_on, kept, left_off
+from ddpg.saving import checkpoint
+from ddpg.training.loop import Training, check_run
+from ddpg.training.resume import go_on, left_off
 from ddpg.training.run import DivergedError
 from ddpg.training.run_folder import alone
 from ddpg.training.settings import Settings
@@ -60,14 +61,14 @@ class CheckFirst(Callback):
         # Hydra would turn an exception from here into a warning.
         with mistakes.in_sentences(lambda: config.hydra.run.dir):
             folder = Path(config.hydra.run.dir)
-            settings, contents = _settings(config, config.hydra.overrides.task)
+            settings, content = _settings(config, config.hydra.overrides.task)
             require(
-                bool(contents) or not kept(folder),
+                content is not None or not checkpoint.steps(folder),
                 f"hydra.run.dir={folder}: holds a run already; choose another, or resume={folder} to go on.",
             )
             usable_device(settings.device)
             # A run that goes on has its weights already.
-            check_runs(settings.model_copy(update={"warm_start": None}) if contents else settings)
+            check_run(settings.model_copy(update={"warm_start": None}) if content else settings)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -80,11 +81,11 @@ def _train(config: DictConfig, program: list[str]) -> float | None:
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
     with mistakes.in_sentences(folder):  # before Hydra adds words of its own
-        settings, contents = _settings(config, context.overrides.task)
+        settings, content = _settings(config, context.overrides.task)
         if context.mode == RunMode.MULTIRUN:
             return job.train_apart(folder, settings, program, context.runtime.cwd)
         with alone(folder):
-            _run(folder, settings, contents)
+            _run(folder, settings, content)
     return None
 
 
@@ -95,43 +96,34 @@ def _train_job() -> None:
         _run(folder, settings, left_off(folder, settings))
 
 
-def _run(folder: Path, settings: Settings, contents: list[dict[str, Any]]) -> None:
-    """Train to the end, from the contents of the seeds' checkpoints if there are any, and say what came of it."""
+def _run(folder: Path, settings: Settings, content: dict[str, Any] | None) -> None:
+    """Train to the end, from the content of a checkpoint if there is one, and say what came of it."""
     for note in _notes(settings):
         print(note, file=sys.stderr)
     training = Training(settings, folder)
-    if contents:
-        training.load(contents)
+    if content is not None:
+        training.load(content)
     try:
-        evaluations = training.run()
+        evaluation = training.train()
     except (Stopped, KeyboardInterrupt) as stop:
         status = stop.status if isinstance(stop, Stopped) else 130
         mistakes.end(f"Stopped at step {training.step}. {_way_on(training, folder)}", status)
     except (DivergedError, FaultyEnvironmentError) as error:
-        mistakes.end(f"{mistakes.with_traceback(error, training.runs[0].folder)} {_way_on(training, folder)}", status=1)
+        mistakes.end(f"{mistakes.with_traceback(error, training.run.folder)} {_way_on(training, folder)}", status=1)
     finally:
         training.close()
-    for seed, evaluation in evaluations.items():
-        of_seed = f"Seed {seed}: " if settings.seeds > 1 else ""
-        print(f"{of_seed}{hints.summary(settings.env.id, training.step, evaluation)}")
-    if any(run.saved_step != run.step for run in training.runs):
+    print(hints.summary(settings.env.id, training.step, evaluation))
+    if training.run.saved_step != training.step:
         mistakes.end(f"The last checkpoint could not be written. {_way_on(training, folder)}", status=1)
-    first = training.runs[0].folder
     print(
-        f"Curves: {hints.curves(first)}    Watch the policy: {hints.watch(first, settings.env.id)}"
+        f"Curves: {hints.curves(folder)}    Watch the policy: {hints.watch(folder, settings.env.id)}"
         f"{hints.typed_again(settings)}"
     )
-    if training.failures:
-        places = folders(folder, settings)
-        given_up = [
-            f"Seed {seed}: {mistakes.with_traceback(error, places[seed])}" for seed, error in training.failures.items()
-        ]
-        mistakes.end("\n".join(given_up), status=1)
 
 
 def _way_on(training: Training, folder: Path) -> str:
     """Say from which step the run can go on, and by which command."""
-    if (step := training.runs[0].saved_step) is None:
+    if (step := training.run.saved_step) is None:
         return "There is no checkpoint yet to go on from."
     env_id = training.settings.env.id
     trusted = f" env.id={env_id}" if ":" in env_id else ""  # a checkpoint gets no module imported
@@ -158,14 +150,14 @@ def _notes(settings: Settings) -> Iterator[str]:
         )
 
 
-def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, list[dict[str, Any]]]:
-    """Return the settings of the run, and the contents of its seeds' checkpoints if it resumes one."""
+def _settings(config: DictConfig, overrides: list[str]) -> tuple[Settings, dict[str, Any] | None]:
+    """Return the settings of the run, and the content of its checkpoint if it resumes one."""
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     values.pop("hydra", None)
     resume = values.pop("resume")
     if not resume:
-        return Settings.check(values), []  # type: ignore[arg-type]
+        return Settings.check(values), None  # type: ignore[arg-type]
     typed = {override.split("=", 1)[0].lstrip("+~") for override in overrides} - {"resume"}
     return go_on(Path(resume), values, typed)  # type: ignore[arg-type]
 

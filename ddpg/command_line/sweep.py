@@ -24,7 +24,7 @@ from ddpg.base.progress import Bar
 from ddpg.command_line import hints, mistakes
 from ddpg.command_line.job import FAILURE_NAME, LOG_NAME
 from ddpg.saving import checkpoint
-from ddpg.training.loop import check_runs, folders
+from ddpg.training.loop import check_run
 from ddpg.training.resume import finished
 from ddpg.training.settings import Settings
 
@@ -46,10 +46,10 @@ class Job:
         return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
     def steps_done(self) -> int:
-        """Return the environment steps of all its seeds so far, as their checkpoints say."""
+        """Return the environment steps so far, as its checkpoints say."""
         if self.finished():
-            return self.settings.total_steps * self.settings.seeds
-        return sum(max(checkpoint.steps(path), default=0) for path in folders(self.folder, self.settings).values())
+            return self.settings.total_steps
+        return max(checkpoint.steps(self.folder), default=0)
 
 
 class Sweep:
@@ -65,7 +65,7 @@ class Sweep:
             f"{len(jobs)} run{'s' * (len(jobs) > 1)}",
             parts | {"left": "{remaining} left", "elapsed": "{elapsed} so far"},
             initial=sum(job.steps_done() for job in jobs),
-            total=sum(job.settings.total_steps * job.settings.seeds for job in jobs),
+            total=sum(job.settings.total_steps for job in jobs),
             unit="",
             unit_scale=True,
         )
@@ -126,7 +126,7 @@ def begin(config: DictConfig) -> None:
         for each in of_each
     }
     for settings in unlike.values():
-        check_runs(settings, at_once)
+        check_run(settings, at_once)
     if launcher._target_.endswith((".BasicLauncher", ".JoblibLauncher", ".LocalLauncher")):
         for device in {job.settings.device for job in jobs}:
             usable_device(device)

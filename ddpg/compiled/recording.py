@@ -9,7 +9,7 @@ import copy
 import functools
 import pickle
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -119,60 +119,6 @@ def state_tensors(agent: DDPG) -> list[Tensor]:
             states = [optimizer.state.get(parameter, {}) for parameter in group["params"]]
             found += [value for each in states for value in each.values() if isinstance(value, Tensor)]
     return found
-
-
-def batched(recording: Recording, stacked: Sequence[Tensor], inputs: Sequence[Sequence[Tensor]]) -> Recording:
-    """Return the recorded function for several states and inputs at once, its outputs with a leading axis.
-
-    Args:
-        recording: the function for one state.
-        stacked: the states, with a leading axis.
-        inputs: an example for each state; the new function takes the tensors of one after those of the other.
-
-    Raises:
-        RecordingError: if an operation has no batched form.
-    """
-    chosen = [stacked[place].clone() for place in recording.places]
-    function = _OneByOne(recording.graph)
-
-    def together(*tensors: Tensor) -> list[Tensor]:
-        given = tensors[len(chosen) :]
-        rows = [torch.stack(given[place :: len(inputs[0])]) for place in range(len(inputs[0]))]
-        return list(torch.vmap(lambda *each: tuple(function.run(*each)))(*tensors[: len(chosen)], *rows))
-
-    graph = _trace(together, [*chosen, *(tensor for each in inputs for tensor in each)], {})
-    return Recording(graph, recording.places)
-
-
-class _OneByOne(fx.Interpreter):
-    """Runs operations on lists of tensors, which `torch.vmap` does not know, as one operation for each tensor."""
-
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = target.name() if isinstance(target, torch._ops.OpOverload) else ""
-        if not name.startswith("aten::_foreach_"):
-            return super().call_function(target, args, kwargs)
-        name = name.removeprefix("aten::_foreach_").partition(".")[0]
-        operands = list(args)
-        if name.startswith("addc") and len(operands) == 4:  # whose scalar, if there is one tensor of each, has a name
-            kwargs = {"value": operands.pop()}
-        if name.startswith("lerp") and isinstance(operands[2], float):  # which torch.vmap knows with a tensor only
-            operands[2] = torch.full((), operands[2], dtype=args[0][0].dtype, device=args[0][0].device)
-        length = max(len(each) for each in operands if isinstance(each, list | tuple))
-        return [
-            _apply(name, *_each(operands, index), **dict(zip(kwargs, _each(kwargs.values(), index), strict=True)))
-            for index in range(length)
-        ]
-
-
-def _each(operands: Iterable[Any], index: int) -> list[Any]:
-    """Return the operands of one tensor's operation: lists hold one for each."""
-    return [each[index] if isinstance(each, list | tuple) else each for each in operands]
-
-
-def _apply(name: str, *args: Any, **kwargs: Any) -> Any:
-    result = args[1] if name == "copy_" else getattr(torch.ops.aten, name.removesuffix("_"))(*args, **kwargs)
-    # Not every operation in place has a batched form, or exists at all for one tensor.
-    return args[0].copy_(result) if name.endswith("_") else result
 
 
 def _record(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], tensors: Sequence[Tensor]) -> Recording:

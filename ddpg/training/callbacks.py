@@ -16,7 +16,7 @@ class Callback:
     """Base of the callbacks: override what you want to hear of.
 
     True from any method ends the training after the step under way, in the ordinary way: checkpoint,
-    final evaluation, result. Several seeds end together, after a step in which it is so for each of them.
+    final evaluation, result.
     """
 
     def on_start(self, run: Run) -> bool | None:

@@ -1,9 +1,8 @@
 """What runs have left in their folders: what they go on from, and whether they are finished."""
 
-import itertools
 import json
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from ddpg.replay_buffer import ReplayBuffer
 from ddpg.saving import checkpoint
 from ddpg.saving.agent_state import check_shapes
 from ddpg.saving.transition_log import TransitionLog
-from ddpg.training.loop import folders
 from ddpg.training.run import RESULT_NAME
 from ddpg.training.settings import Settings
 
@@ -30,19 +28,8 @@ NAMES = ("env.id", "env.wrappers", "agent.actor", "agent.critic")
 """settings that may name code of the user's own, which is imported only if they were typed"""
 
 
-def kept(folder: Path) -> list[Path]:
-    """Return the folders of the runs that have a checkpoint: the given one, or those of several seeds below it."""
-    return [path for path in (folder, *_seeds(folder)) if checkpoint.steps(path)]
-
-
-def _seeds(folder: Path) -> list[Path]:
-    """Return the folders of several seeds below the given one."""
-    below = [path for path in folder.glob("*") if path.name.isdecimal()]
-    return sorted(below, key=lambda path: int(path.name))
-
-
-def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tuple[Settings, list[dict[str, Any]]]:
-    """Return the settings that a run goes on with, its own but for what may change, and its checkpoints' contents.
+def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tuple[Settings, dict[str, Any]]:
+    """Return the settings that a run goes on with, its own but for what may change, and its checkpoint's content.
 
     Args:
         folder: the run's folder.
@@ -59,14 +46,14 @@ def go_on(folder: Path, composed: dict[str, Any], typed: Collection[str]) -> tup
         f"only {' and '.join(_CHANGEABLE)} may change.",
     )
     named = {key: value for key, value in names(composed).items() if key in typed}
-    found = contents(folder, named)
+    found = content(folder, named)
     if ":" in (env_id := named.get("env.id", "")):
         find_environment(env_id)  # its module registers the name that the run knows it by
-    saved = found[0]["settings"] | {"seeds": len(found)}
+    saved = found["settings"]
     settings = Settings.check(saved | {key: composed[key] for key in _CHANGEABLE if key in typed})
-    step = found[0]["training"]["step"]
+    step = found["training"]["step"]
     require(
-        settings.total_steps > step or not all(map(_result, folders(folder, settings).values())),
+        settings.total_steps > step or not _result(folder),
         f"total_steps={settings.total_steps}: the run already stands at step {step}; give a larger one to go on.",
     )
     if settings.device != saved["device"]:
@@ -89,13 +76,13 @@ def names(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def contents(folder: Path, typed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the contents of the checkpoints of a run, or of several seeds' runs that can go on together.
+def content(folder: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a run's newest checkpoint that is whole, replay buffer included.
 
-    They are the newest that are whole, of one step. `typed` are the names that the user typed, by the keys in `NAMES`.
+    `typed` are the names that the user typed, by the keys in `NAMES`.
 
     Raises:
-        InputError: if there are none.
+        InputError: if there is none.
     """
     link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
     require(
@@ -103,50 +90,27 @@ def contents(folder: Path, typed: Mapping[str, Any]) -> list[dict[str, Any]]:
         f"{link}: a link; a run's folder may hold none, so that nothing beside it is written to: put the file itself "
         "there.",
     )
-    paths = kept(folder)
-    require(bool(paths), f"{folder}: the folder holds no checkpoint; give the folder of a run.")
-    without = [path.name for path in _seeds(folder) if folder not in paths and path not in paths]
-    if without:
-        raise InputError(
-            f"{folder}: seed {', '.join(without)} has no checkpoint, so the runs in it do not go on together; resume "
-            f"the others one by one, resume={paths[0]} for instance."
-        )
-    found = _together(paths, typed)
-    first = found[0]
-    for path, seed, content in zip(paths, itertools.count(first["settings"].get("seed")), found, strict=False):
-        require(
-            content["settings"] == first["settings"] | {"seed": seed},
-            f"{folder}: the runs in it do not go on together, {path.name} is not with the settings of {paths[0].name}; "
-            f"resume them one by one, resume={path} for instance.",
-        )
-    return found
+    steps = checkpoint.steps(folder)
+    require(bool(steps), f"{folder}: the folder holds no checkpoint; give the folder of a run.")
+    return _newest(folder, steps, typed)
 
 
-def _together(paths: list[Path], typed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the contents of the runs' newest checkpoints of one step that are whole, replay buffers included."""
-    steps = set.intersection(*(set(checkpoint.steps(path)) for path in paths))
-    require(
-        bool(steps),
-        f"{paths[0].parent}: the runs in it do not go on together, they have no checkpoints of one step; resume them "
-        f"one by one, resume={paths[0]} for instance.",
-    )
-    step, found = checkpoint.newest(
-        sorted(steps, reverse=True), lambda step: (step, [_whole_content(path, step) for path in paths])
-    )
-    for path, content in zip(paths, found, strict=True):
-        _check(path, content, typed)
-        require(content["training"]["step"] == step, f"{path}: its checkpoint of step {step} is of another step.")
+def _newest(folder: Path, steps: Sequence[int], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of the newest checkpoint, among those of these steps, that is whole."""
+    step, found = checkpoint.newest(steps, lambda step: (step, _whole_content(folder, step)))
+    _check(folder, found, typed)
+    require(found["training"]["step"] == step, f"{folder}: its checkpoint of step {step} is of another step.")
     return found
 
 
 def _whole_content(folder: Path, step: int) -> dict[str, Any]:
     """Return the content of a checkpoint; raise `InputError` if it or its part of the replay buffer is damaged."""
     path = folder / checkpoint.FOLDER / checkpoint.name(step)
-    content = checkpoint.load(path)
+    found = checkpoint.load(path)
     with checkpoint.refusing(f"{path}: its transitions cannot be read", "it is damaged."):
-        for _ in TransitionLog(folder, content.get("training", {}).get("parts", [])).read():
+        for _ in TransitionLog(folder, found.get("training", {}).get("parts", [])).read():
             pass
-    return content
+    return found
 
 
 def run_content(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,32 +178,29 @@ def spelled(value: Any) -> str:
     return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
 
 
-def left_off(folder: Path, settings: Settings) -> list[dict[str, Any]]:
+def left_off(folder: Path, settings: Settings) -> dict[str, Any] | None:
     """Return what an earlier sweep got done of this job; in a sweep a job finds its own folder again.
 
-    Nothing if it has no whole checkpoint, or several seeds have none of one step: it then starts anew.
+    None if it has no checkpoint: it then starts anew.
     """
-    paths = list(folders(folder, settings).values())
-    if not set.intersection(*(set(checkpoint.steps(path)) for path in paths)):
-        return []
-    found = _together(paths, names(settings.model_dump()))
-    for path, seed, content in zip(paths, folders(folder, settings), found, strict=True):
-        _require_settings(path, content["settings"] == settings.of_seed(seed).model_dump())
+    steps = checkpoint.steps(folder)
+    if not steps:
+        return None
+    found = _newest(folder, steps, names(settings.model_dump()))
+    _require_settings(folder, found["settings"] == settings.model_dump())
     return found
 
 
 def finished(folder: Path, settings: Settings) -> bool:
-    """Return whether the run, or each of several seeds' runs, has its result already.
+    """Return whether the run has its result already.
 
     Raises:
         InputError: if that is the result of other settings, or damaged.
     """
-    for seed, path in folders(folder, settings).items():
-        result = _result(path)
-        if result is None:
-            return False
-        _require_settings(path, result.get("config_digest") == settings.of_seed(seed).digest())
-    return True
+    result = _result(folder)
+    if result is not None:
+        _require_settings(folder, result.get("config_digest") == settings.digest())
+    return result is not None
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

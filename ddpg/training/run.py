@@ -1,4 +1,4 @@
-"""One seed's run: an agent among its environments, its replay buffer, and what it leaves in its folder."""
+"""A run: an agent among its environments, its replay buffer, and what it leaves in its folder."""
 
 import copy
 import hashlib
@@ -88,10 +88,10 @@ def take_weights(agent: DDPG, path: str) -> None:
 
 
 class Run:
-    """All that belongs to one seed; `Training` is the loop that says what is due when.
+    """What is trained, and what it leaves; `Training` is the loop that says what is due when.
 
     Args:
-        settings: of this run, with its own seed.
+        settings: of this run.
         folder: where events, checkpoints and result go.
         environment: one in place of what `find_environment` returns for the settings.
         callbacks: are told what happens, as `ddpg.training.callbacks.Callback` says.
@@ -149,12 +149,12 @@ class Run:
         self.returns = np.zeros(env.num_envs)
         self.lengths = np.zeros(env.num_envs)
 
-    def open(self, shown: bool) -> Telemetry:
-        """Begin, or go on with, events and, if it is to be shown, a progress bar; to be entered as a context."""
+    def open(self) -> Telemetry:
+        """Begin, or go on with, events and a progress bar; to be entered as a context."""
         if self.settings.warm_start and self.saved_step is None:
             take_weights(self.agent, self.settings.warm_start)
         name = self.settings.env.id.rpartition(":")[2]  # without the module
-        self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step, shown)
+        self.telemetry = Telemetry(self.folder, name, self.settings.total_steps, self.step)
         if not self._described:
             self.telemetry.describe(self.settings.model_dump())
         return self.telemetry
@@ -289,8 +289,6 @@ class Run:
         # An optimizer makes its state at its first update.
         if self._copy is None or len(state_tensors(self._copy)) != len(own):
             self._copy = copy.deepcopy(self.agent)
-            for tensor in state_tensors(self._copy):
-                tensor.data = tensor.data.clone()  # without the other agents' whose rows it may lie among
         with torch.no_grad():
             torch._foreach_copy_(state_tensors(self._copy), own)
         self._copy.critic_updates = self.agent.critic_updates

@@ -16,18 +16,11 @@ def strategy(stop: object, freeze: object, bootstrap_actor: object) -> str:
     return "-".join(map(str, [stop, *([freeze] if freeze != "requires_grad" else []), bootstrap_actor]))
 
 
-def seeds(first: object, count: object) -> str:
-    """Return the name of a folder for the seeds; what is no number gets its sentence later."""
-    if isinstance(first, int) and isinstance(count, int) and count > 1:
-        return f"{first}-{first + count - 1}"
-    return str(first)
-
-
 def default_folder(settings: Settings) -> Path:
     """Return `runs/<strategies>/<env>/<seed>/<time>`, as conf/train.yaml writes it for the command."""
     name = strategy(settings.gradient_stop["name"], settings.critic_freeze["name"], settings.agent.bootstrap_actor)
     time = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
-    return Path("runs", name, settings.env.id, seeds(settings.seed, settings.seeds), time)
+    return Path("runs", name, settings.env.id, str(settings.seed), time)
 
 
 @contextmanager

@@ -110,7 +110,6 @@ class Settings(Options):
     """A whole run."""
 
     seed: int = Field(0, ge=0, lt=2**62, description="seed of weights, noise, sampling and every reset")
-    seeds: int = Field(1, ge=1, le=2**16, description="seeds at once: seed, seed + 1, …, a run each")
     warm_start: str | None = Field(None, description="a run or checkpoint whose networks' weights to begin with")
     total_steps: Count = Field(10000, description="environment steps of the run")
     device: str = Field("cpu", description="cpu, cuda, cuda:1, …")
@@ -148,10 +147,10 @@ class Settings(Options):
 
     @model_validator(mode="after")
     def _check_shared(self) -> Self:
-        alone = self.seeds == self.env.num_envs == 1 and not self.env.asynchronous
+        alone = self.env.num_envs == 1 and not self.env.asynchronous
         require(
             (alone and not self.video.interval) or not self.evaluation.shared,
-            "evaluation.shared=true: one environment for all is one of the trainer's process; leave out seeds, "
+            "evaluation.shared=true: one environment for all is one of the trainer's process; leave out "
             "env.num_envs, env.asynchronous and video.interval, or evaluation.shared.",
         )
         return self
@@ -161,10 +160,6 @@ class Settings(Options):
         """Return every key that can be typed under some choice, the config groups included."""
         of_options = [f"{kind}.{setting}" for kind, setting in option_settings()]
         return ["experiment", "resume", *super().valid_keys(), *of_options]
-
-    def of_seed(self, seed: int) -> Self:
-        """Return the settings of this seed's run alone."""
-        return self.model_copy(update={"seed": seed, "seeds": 1})
 
     def digest(self) -> str:
         """Return the SHA-256 of the settings: equal for equal runs, however they were typed."""

@@ -82,10 +82,9 @@ class Telemetry:
         total_steps: environment steps of the whole run.
         first_step: step of the checkpoint that this process goes on from. Points beyond it, of a process that broke
             off, no longer show in TensorBoard.
-        shown: whether there is a bar.
     """
 
-    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0, shown: bool = True) -> None:
+    def __init__(self, folder: Path, title: str, total_steps: int, first_step: int = 0) -> None:
         self._folder = folder
         self._suffix = ""
         self._purge_step: int | None = first_step + 1 if first_step else 0
@@ -97,7 +96,6 @@ class Telemetry:
         self._bar = Bar(
             title,
             parts | {"return": "", "critic": "", "actor": ""},
-            shown,
             total=total_steps,
             initial=first_step,
             unit="",
@@ -209,10 +207,6 @@ class Telemetry:
     def pause(self, seconds: float) -> None:
         """Leave these seconds out of the speed."""
         self._clock += seconds
-
-    def take_bar(self, other: Self) -> None:
-        """Go on with the progress bar of another run, which has ended."""
-        self._bar, other._bar = other._bar, self._bar
 
     def _scalars(self, step: int, values: Mapping[str, float]) -> None:
         def write(to: SummaryWriter) -> None:

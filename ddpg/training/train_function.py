@@ -12,9 +12,11 @@ from gymnasium.envs.registration import EnvSpec
 from ddpg.base.devices import usable_device
 from ddpg.base.errors import require
 from ddpg.replay_buffer import Batch
+from ddpg.saving import checkpoint
 from ddpg.training.callbacks import Callback
 from ddpg.training.loop import Training
-from ddpg.training.resume import go_on, kept
+from ddpg.training.resume import go_on
+from ddpg.training.run import Run
 from ddpg.training.run_folder import alone, default_folder
 from ddpg.training.settings import Settings, flat
 
@@ -27,7 +29,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     transitions: Sequence[Any] | None = None,
     **settings: Any,
-) -> Any:
+) -> Run:
     """Train to the end, and return the `Run`: its `agent`, `evaluation`, `evaluate(episodes)`, `folder`, `settings`.
 
     It is the command's run, bit for bit. Ctrl-C and SIGTERM raise `ddpg.training.stopping.Stopped` after a checkpoint.
@@ -38,15 +40,12 @@ def train(
         folder: where the run goes; `runs/<strategies>/<env>/<seed>/<time>` by default.
         resume: whether to go on with the run in `folder`; `total_steps`, `threads` and `device` alone may change.
         callbacks: are told what happens, and may end the training.
-        transitions: what the replay buffers hold at the start: a `Batch`, or arrays `(n, …)` in the order of one.
+        transitions: what the replay buffer holds at the start: a `Batch`, or arrays `(n, …)` in the order of one.
         **settings: of `ddpg.training.settings`, sections as mappings: `agent={"hidden_sizes": [64, 64]}`.
-
-    Returns:
-        The run; of several `seeds` a list, without those that had to be given up.
 
     Raises:
         InputError: for a mistake, before anything is done.
-        DivergedError, FaultyEnvironmentError: if training fails, and of several seeds none is left.
+        DivergedError, FaultyEnvironmentError: if training fails.
     """
     valid = isinstance(callbacks, list | tuple) and all(isinstance(each, Callback) for each in callbacks)
     require(valid, f"callbacks={callbacks!r}: must be a list of instances of ddpg.Callback, such as [ddpg.CSVLog()].")
@@ -55,32 +54,34 @@ def train(
     spec = None if isinstance(environment, str) else _spec(environment)
     Settings.check(settings)  # what is given as a section is one
     given = settings | {"env": {**settings.get("env", {}), "id": spec.id if spec else environment}}
-    contents: list[dict[str, Any]] = []
+    content: dict[str, Any] | None = None
     if resume:
         require(folder is not None, "resume=True: give the folder of the run, folder=…")
         require(transitions is None, "transitions: a run that goes on has those that it began with; leave this out.")
-        chosen, contents = go_on(Path(str(folder)), given, flat(given).keys())
+        chosen, content = go_on(Path(str(folder)), given, flat(given).keys())
     else:
         if isinstance(environment, gymnasium.Env):
             given["evaluation"] = {**settings.get("evaluation", {}), "shared": True}
         chosen = Settings.check(given)
     where = default_folder(chosen) if folder is None else Path(folder)
-    require(resume or not kept(where), f"folder={where}: holds a run already; choose another, or add resume=True.")
+    require(
+        resume or not checkpoint.steps(where),
+        f"folder={where}: holds a run already; choose another, or add resume=True.",
+    )
     usable_device(chosen.device)
     threads = torch.get_num_threads()
     training = Training(chosen, where, spec, callbacks)
     try:
         if transitions is not None:
-            for run in training.runs:
-                run.buffer.add(*transitions)
+            training.run.buffer.add(*transitions)
         with alone(where):
-            if contents:
-                training.load(contents)
-            training.run()
+            if content is not None:
+                training.load(content)
+            training.train()
     finally:
         training.close()
         torch.set_num_threads(threads)
-    return training.runs if chosen.seeds > 1 else training.runs[0]
+    return training.run
 
 
 class _Lent(gymnasium.Wrapper[Any, Any, Any, Any]):

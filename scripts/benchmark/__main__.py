@@ -16,7 +16,6 @@ PARTS = {
     "training": ("steps a second of whole training, against other libraries", ("env", "hidden", "batch")),
     "update": ("one update, eager and compiled, and its matrix products alone", ("hidden", "batch", "device")),
     "strategies": ("what each gradient stop and critic freeze costs", ("hidden", "batch", "device")),
-    "seeds": ("several seeds in turn, in parallel, and at once", ("env", "hidden", "batch", "seeds")),
     "audit": ("updates inside and outside GradientFlow", ("hidden", "batch")),
     "buffer": ("a million transitions: memory, filling, sampling", ("batch", "device")),
 }
@@ -33,7 +32,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "env": {"default": "Pendulum-v1", "help": "environment"},
     "hidden": {"type": _count, "default": 256, "help": "width of the two hidden layers"},
     "batch": {"type": _count, "default": 256, "help": "transitions in a batch"},
-    "seeds": {"type": _count, "default": 8, "help": "number of seeds"},
     "device": {"default": "cpu", "help": "PyTorch device"},
 }
 

@@ -81,8 +81,7 @@ class EndlessTraining:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         self.training = Training(settings, Path(folder))
         self._stack.callback(self.training.close)
-        for run in self.training.runs:
-            self._stack.enter_context(run.open(shown=False))
+        self._stack.enter_context(self.training.run.open())
         while self.training.updates < 2:  # the second one compiles
             self.advance(1)
 

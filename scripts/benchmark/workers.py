@@ -1,6 +1,7 @@
 """Contestants in processes of their own, so that they share neither threads nor memory."""
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +97,7 @@ def started(makers: Makers) -> Iterator[dict[str, Worker]]:
 
 
 def _serve(connection: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    os.environ["TQDM_DISABLE"] = "1"
     with suppress(EOFError, BrokenPipeError):  # the parent has closed its end
         try:
             built = make(*arguments)

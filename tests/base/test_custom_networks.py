@@ -6,7 +6,7 @@ from gymnasium.spaces import Box
 from own_networks import MyActor, MyCritic
 from torch import nn
 
-from ddpg import DDPG, CompiledUpdate, GradientFlow, InputError, JointUpdate
+from ddpg import DDPG, CompiledUpdate, GradientFlow, InputError
 from ddpg.base.custom_networks import own_parameters
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.gradient_stop import GradientStop
@@ -102,15 +102,6 @@ def test_compiled_joint_audited_saved_and_loaded(interpreted, tmp_path, options)
     with GradientFlow(plain.modules()) as flow:
         plain.update(make_batch())
     assert not [finding for finding in flow.findings() if finding.severity == "fault"]
-    agents = [sharing(**options), sharing(**options)]
-    joint = JointUpdate(agents)
-    for seed in range(4):
-        joint([make_batch(seed=seed), make_batch(seed=seed + 1)])
-    alone = sharing(**options)
-    for seed in range(4):
-        alone.update(make_batch(seed=seed))
-    for one, other in zip(weights(*alone.modules().values()), weights(*agents[0].modules().values()), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 import buffer
-import seeds
 import strategies
 import training
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.gradient_stop import GradientStop
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark"
-PARTS = ["training", "update", "strategies", "seeds", "audit", "buffer"]
+PARTS = ["training", "update", "strategies", "audit", "buffer"]
 TINY = ["--rounds", "2", "--batch", "4"]
 
 
@@ -84,19 +83,6 @@ def test_training_has_each_contestant_in_a_process_and_names_the_missing(benchma
     assert all(float(memory) > 50 for *_, memory in rows.values())
 
 
-def test_seeds_takes_its_ways_in_turn(benchmark, monkeypatch):
-    def train(group, settings):
-        at_once = len(group) == 1 and group[0][0].startswith("seeds=")
-        return (1.0 if at_once else 2.0 if len(group) > 1 else 4.0), 100.0 * len(group)
-
-    monkeypatch.setattr(seeds, "train", train)
-    status, rows, _, _ = benchmark("seeds", "--seeds", "3", *TINY)
-    ways = {"in turn": ("1.00", "100"), "in parallel": ("6.00", "300"), "at once": ("12.00", "100")}
-    assert status == 0 and list(rows) == [f"{way}, {code}" for code in ("eager", "compiled") for way in ways]
-    for name, (_, ratio, memory) in rows.items():
-        assert (ratio.split()[0], memory) == ways[name.split(",")[0]]
-
-
 @pytest.mark.long
 def test_buffer(benchmark, monkeypatch):
     monkeypatch.setattr(buffer, "CAPACITY", 100)
@@ -113,7 +99,7 @@ def test_buffer(benchmark, monkeypatch):
         ("trainin", "invalid choice: 'trainin' (choose from 'training', 'update'"),
         ("update --rounds 0", "argument --rounds: 0: must be a whole number, 1 or more"),
         ("update --hidden x", "argument --hidden: x: must be a whole number, 1 or more"),
-        ("update --seeds 3", "unrecognized arguments: --seeds 3"),
+        ("update --seed 3", "unrecognized arguments: --seed 3"),
         (
             "training --env Pendulom-v1",
             "--env Pendulom-v1: no such environment is registered; did you mean Pendulum-v1?",

@@ -74,31 +74,6 @@ def test_resume_goes_on_in_the_same_folder_and_ends_as_an_unbroken_run(command, 
     assert identical(ended, unbroken)
 
 
-@pytest.mark.long
-def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
-    status, out, _ = command("train.py", *SMALL, "seeds=2", "seed=3", "hydra.run.dir=here")
-    assert status == 0
-    assert "Seed 3: " in out
-    assert "Seed 4: " in out
-    assert command("train.py", "resume=here", "total_steps=140")[0] == 0
-    for seed, steps in ((3, 140), (4, 140)):
-        assert json.loads(Path(f"here/{seed}/result.json").read_text())["environment_steps"] == steps
-    assert command("train.py", "resume=here/4", "total_steps=160")[0] == 0
-    assert json.loads(Path("here/4/result.json").read_text())["environment_steps"] == 160
-    assert command("train.py", "resume=here", "total_steps=150")[0] == 0  # from 140, where both have a checkpoint
-    for step in (140, 150):
-        Path(f"here/3/checkpoints/{step}.safetensors").rename(f"here/3/checkpoints/{step + 1}.safetensors")
-    status, _, err = command("train.py", "resume=here", "total_steps=200")
-    assert status == 2
-    assert "do not go on together, they have no checkpoints of one step" in err
-    shutil.rmtree("here/4/checkpoints")
-    status, _, err = command("train.py", "resume=here", "total_steps=200")
-    assert status == 2
-    assert "here: seed 4 has no checkpoint" in err
-    assert "resume=here/3" in err
-    assert sorted(path.name for path in Path("here").iterdir() if not path.name.startswith(".")) == ["3", "4"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -124,8 +99,6 @@ def test_several_seeds_are_resumed_all_together_or_one_alone(command, tmp_path):
         (["agent.optimizer_options={fused: true}", "agent.optimizer=RMSprop"], "RMSprop has no such option"),
         (["total_steps=1e4"], "total_steps=10000.0: must be a valid integer; 10000 is valid"),
         (["seed=null"], "seed=null: must be a valid integer"),
-        (["seeds=null"], "seeds=null: must be a valid integer"),
-        (["seed=null", "seeds=2"], "seed=null: must be a valid integer"),
         (["--config-name", "nope"], "Cannot find primary config 'nope'"),
         (["seed"], "seed: a setting is typed key=value"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),

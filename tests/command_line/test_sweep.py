@@ -149,7 +149,7 @@ def test_a_sweep_trains_an_environment_that_its_script_has_registered(tmp_path, 
 
 @pytest.mark.long
 def test_a_script_that_registers_in_itself(tmp_path):
-    """One run, several seeds, a sweep through worker processes, resumed and evaluated, as a person would."""
+    """One run, a sweep through worker processes, resumed and evaluated, as a person would."""
     (tmp_path / "my_train.py").write_text(
         f"{ENVIRONMENT}\ngymnasium.register('Own-v0', entry_point=Own, max_episode_steps=20)\n"
         "if __name__ == '__main__':\n    from ddpg.command_line.main import train\n    train()\n"
@@ -159,7 +159,6 @@ def test_a_script_that_registers_in_itself(tmp_path):
     evaluate = [sys.executable, "-c", "from ddpg.command_line import evaluate; evaluate()"]
     for words in (
         [*script, *small, "hydra.run.dir=one"],
-        [*script, *small, "hydra.run.dir=two", "seeds=2"],
         [*script, "-m", *small, "seed=0,1"],
         [*script, "resume=one", "total_steps=140"],
         [*evaluate, "one", "--episodes", "1", "--env", "my_train:Own-v0"],

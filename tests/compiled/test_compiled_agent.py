@@ -1,4 +1,4 @@
-"""A compiled or joint update is the eager one, recorded: for every stop, freeze and optimizer."""
+"""A compiled update is the eager one, recorded: for every stop, freeze and optimizer."""
 
 import copy
 import itertools
@@ -13,7 +13,7 @@ from conftest import identical, make_agent, make_batch, weights
 from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 
-from ddpg import Batch, CompiledUpdate, InputError, JointUpdate
+from ddpg import Batch, CompiledUpdate, InputError
 from ddpg.base.optimizers import OPTIMIZERS
 from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import RecordingError
@@ -114,20 +114,14 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_compiled_joint_updates_and_policies_equal_eager_ones(tmp_path, monkeypatch):
+def test_compiled_policies_equal_eager_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    agents = [double_agent(seed=seed, hidden_sizes=(8,)) for seed in range(2)]
-    update = JointUpdate(copy.deepcopy(agents), compiled=True)
-    policy = CompiledPolicy(update.agents[1])
-    for seed in range(10):
-        batches = [columns_of_one_tensor(make_batch(seed=2 * seed + each, dtype=DOUBLE)) for each in range(2)]
-        measurements = update(batches)
-        for place, (agent, batch) in enumerate(zip(agents, batches, strict=True)):
-            for tag, value in agent.update(batch).items():
-                assert measurements[tag][place].item() == pytest.approx(value.item(), abs=1e-6)
-        observation = batches[0].observations[:1].numpy()
-        assert update.agents[1].act(observation, policy=policy) == pytest.approx(agents[1].act(observation), abs=1e-5)
-    assert max(distance(*pair) for pair in zip(agents, update.agents, strict=True)) < 1e-6
+    agent = double_agent(hidden_sizes=(8,))
+    policy = CompiledPolicy(agent)
+    for seed in range(3):
+        agent.update(make_batch(seed=seed, dtype=DOUBLE))
+        observation = make_batch(seed=seed, rows=1).observations.numpy()
+        assert agent.act(observation, policy=policy) == pytest.approx(agent.act(observation), abs=1e-5)
 
 
 def test_a_batch_that_does_not_fit_is_refused_as_by_the_agent():
@@ -155,90 +149,6 @@ def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
     assert agent.critic_updates == 1
 
 
-def agents_of_seeds(**options):
-    return [double_agent(seed=seed, **options) for seed in range(3)]
-
-
-def assert_joint_equals_each(tolerance=1e-9, updates=3, **options):
-    alone, together = agents_of_seeds(**options), agents_of_seeds(**options)
-    update = JointUpdate(together)
-    for round_ in range(updates):
-        batches = [columns_of_one_tensor(make_batch(seed=10 * round_ + seed, dtype=DOUBLE)) for seed in range(3)]
-        measurements = update(batches)
-        for place, (agent, batch) in enumerate(zip(alone, batches, strict=True)):
-            for tag, value in agent.update(batch).items():
-                assert measurements[tag].shape == (3,)
-                assert measurements[tag][place].item() == pytest.approx(value.item(), abs=tolerance)
-    assert max(distance(*pair) for pair in zip(alone, together, strict=True)) <= tolerance
-    assert all(agent.critic_updates == updates for agent in together)
-    assert distance(together[0], together[1]) > 1e-3  # no seed got what is another's
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("stop", ["none", *SOUND_STOPS, EditGradient(scale=0.5, every=2)], ids=str)
-def test_a_joint_update_is_each_agents_own_for_every_stop(stop):
-    assert_joint_equals_each(gradient_stop=stop, bootstrap_actor="online", optimizer="SGD")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("freeze", ["none", *SOUND_FREEZES])
-def test_a_joint_update_is_each_agents_own_for_every_freeze(freeze):
-    assert_joint_equals_each(critic_freeze=freeze, optimizer="SGD")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_a_joint_update_is_each_agents_own_for_every_optimizer(optimizer):
-    assert_joint_equals_each(optimizer=optimizer, critic_weight_decay=1e-2, tolerance=1e-6, updates=3)
-
-
-def test_agents_of_a_joint_update_act_and_are_saved_alone(tmp_path):
-    agents = agents_of_seeds()
-    update = JointUpdate(agents)
-    for _ in range(3):
-        update([make_batch(dtype=DOUBLE)] * 3)
-    agents[1].save(tmp_path / "agent.safetensors")
-    alone = double_agent()
-    alone.update(make_batch(dtype=DOUBLE))
-    alone.save(tmp_path / "alone.safetensors")
-    loaded = type(agents[1]).load(tmp_path / "agent.safetensors")
-    assert distance(loaded, agents[1]) == 0
-    assert (loaded.act([0.1, 0.2, 0.3]) == agents[1].act([0.1, 0.2, 0.3])).all()
-    # Not what the others have beside its own.
-    assert (tmp_path / "agent.safetensors").stat().st_size < 1.1 * (tmp_path / "alone.safetensors").stat().st_size
-
-
-@pytest.mark.parametrize(
-    ("others", "sentence"),
-    [
-        ({"hidden_sizes": (8, 8)}, "agents of different options, shapes"),
-        ({"gradient_stop": "none"}, "agents of different gradient stop"),
-        ({"optimizer": "SGD"}, "agents of different optimizer"),
-    ],
-    ids=str,
-)
-def test_agents_that_are_not_alike_are_refused(others, sentence):
-    with pytest.raises(InputError, match=sentence):
-        JointUpdate([make_agent(), make_agent(**others)])
-    with pytest.raises(InputError, match=r"1 agents: .* two or more"):
-        JointUpdate([make_agent()])
-
-
-def test_batches_that_do_not_fit_the_agents_are_refused():
-    agents = [make_agent(seed=seed) for seed in range(2)]
-    update = JointUpdate(agents)
-    update([make_batch()] * 2)
-    before = weights(*agents[1].modules().values())
-    for batches, sentence in (
-        ([make_batch()], "1 batches for 2 agents"),
-        ([make_batch(), make_batch(rows=8)], r"batches of \[16, 8\] transitions"),
-        ([make_batch(), make_batch()._replace(actions=torch.zeros(16, 3))], r"batch\.actions"),
-    ):
-        with pytest.raises(InputError, match=sentence):
-            update(batches)
-    assert identical(before, weights(*agents[1].modules().values()))
-
-
 def test_a_compiled_policy_acts_as_the_agent_does(interpreted):
     agent = make_agent()
     policy = CompiledPolicy(agent)
@@ -254,16 +164,13 @@ def test_a_compiled_policy_acts_as_the_agent_does(interpreted):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 def test_captured_updates_equal_eager_ones(optimizer):
-    agents = [make_agent(seed=seed, device="cuda", optimizer=optimizer) for seed in range(2)]
-    captured, joint = CompiledUpdate(copy.deepcopy(agents[0])), JointUpdate(copy.deepcopy(agents), compiled=True)
+    agent = make_agent(device="cuda", optimizer=optimizer)
+    captured = CompiledUpdate(copy.deepcopy(agent))
     for seed in range(5):
         batch = make_batch(seed=seed).to("cuda")
-        for agent in agents:
-            agent.update(batch)
+        agent.update(batch)
         captured(batch)
-        joint([batch, batch])
-    assert distance(agents[0], captured.agent) < 1e-4
-    assert max(distance(*pair) for pair in zip(agents, joint.agents, strict=True)) < 1e-4
+    assert distance(agent, captured.agent) < 1e-4
     policy = CompiledPolicy(captured.agent)
     observations = make_batch(rows=1).observations.numpy()
     assert captured.agent.act(observations, policy=policy) == pytest.approx(captured.agent.act(observations), abs=1e-4)
@@ -298,9 +205,6 @@ def assert_refused_to_record(sentence, **choice):
     before = weights(*agent.modules().values())
     with pytest.raises(RecordingError, match=sentence):
         update(make_batch())
-    joint = JointUpdate([copy.deepcopy(agent), copy.deepcopy(agent)])
-    with pytest.raises(RecordingError, match=sentence):
-        joint([make_batch(), make_batch()])
     assert identical(before, weights(*agent.modules().values()))
     assert agent.critic_updates == 1
 
@@ -426,62 +330,17 @@ def test_copies_of_what_is_compiled_work_on_the_copied_agent(interpreted, duplic
     assert kept["policy"](observation) != pytest.approx(eager.policy(observation), abs=1e-9)
 
 
-@pytest.mark.parametrize("duplicate", DUPLICATES, ids=["deepcopy", "pickle"])
-def test_a_copied_joint_update_updates_the_copied_agents(duplicate):
-    alone = agents_of_seeds(optimizer="SGD")
-    joint = JointUpdate(agents_of_seeds(optimizer="SGD"))
-    batches = [[make_batch(seed=10 * round_ + seed, dtype=DOUBLE) for seed in range(3)] for round_ in range(6)]
-
-    def train(rounds, update):
-        for each in rounds:
-            update(each)
-
-    def eagerly(each):
-        for agent, batch in zip(alone, each, strict=True):
-            agent.update(batch)
-
-    train(batches[:3], joint)
-    train(batches[:3], eagerly)
-    other, one = duplicate(joint), duplicate(joint.agents[1])
-    train(batches[3:], other)
-    assert max(distance(*pair) for pair in zip(alone, joint.agents, strict=True)) < 1e-9
-    train(batches[3:], eagerly)
-    assert max(distance(*pair) for pair in zip(alone, other.agents, strict=True)) < 1e-9
-    for _, batch, _ in batches[3:]:
-        one.update(batch)  # a copy of one agent alone
-    assert distance(one, alone[1]) < 1e-9
-
-
-@pytest.mark.parametrize(
-    "move",
-    [copy.copy, lambda joint: JointUpdate(joint.agents[1:]), lambda joint: joint.agents[2].actor.float()],
-    ids=["copy", "other", "cast"],
-)
-def test_a_joint_update_whose_agents_have_moved_is_refused(move):
-    joint = JointUpdate(agents_of_seeds())
-    for _ in range(2):
-        joint([make_batch(dtype=DOUBLE)] * 3)
-    move(joint)
-    before = weights(*joint.agents[0].modules().values())
-    with pytest.raises(InputError, match=r"tensors now lie elsewhere.* make a new JointUpdate"):
-        joint([make_batch(dtype=DOUBLE)] * 3)
-    assert identical(before, weights(*joint.agents[0].modules().values()))
-
-
 @pytest.mark.parametrize("done", [0, 2])
 def test_a_recorded_update_without_gradients_is_refused_before_anything_changes(interpreted, done):
-    compiled, joint = CompiledUpdate(make_agent()), JointUpdate([make_agent(seed=seed) for seed in range(2)])
+    update = CompiledUpdate(make_agent())
     for _ in range(done):
-        compiled(make_batch())
-        joint([make_batch()] * 2)
-    agents = [compiled.agent, *joint.agents]
-    before = [weights(*agent.modules().values()) for agent in agents]
-    both = (compiled, make_batch()), (joint, [make_batch()] * 2)
-    for mode, (update, given) in itertools.product((torch.no_grad, torch.inference_mode), both):
+        update(make_batch())
+    before = weights(*update.agent.modules().values())
+    for mode in (torch.no_grad, torch.inference_mode):
         with mode(), pytest.raises(InputError, match=r"inside torch\.no_grad\(\)"):
-            update(given)
-    assert all(identical(each, weights(*agent.modules().values())) for each, agent in zip(before, agents, strict=True))
-    assert [agent.critic_updates for agent in agents] == [done] * 3
+            update(make_batch())
+    assert identical(before, weights(*update.agent.modules().values()))
+    assert update.agent.critic_updates == done
 
 
 def test_a_recorded_update_that_fails_is_not_counted(monkeypatch):
@@ -495,10 +354,3 @@ def test_a_recorded_update_that_fails_is_not_counted(monkeypatch):
         with pytest.raises(ZeroDivisionError):
             update(make_batch())
     assert update.agent.critic_updates == 1
-
-
-def test_a_first_joint_update_with_a_batch_that_does_not_fit_updates_no_agent():
-    joint = JointUpdate([make_agent(seed=seed) for seed in range(2)])
-    with pytest.raises(InputError, match=r"batch\.actions"):
-        joint([make_batch(), make_batch()._replace(actions=torch.zeros(16, 3))])
-    assert [agent.critic_updates for agent in joint.agents] == [0, 0]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from ddpg.saving import agent_state
 from ddpg.training.loop import Training
-from ddpg.training.resume import contents
+from ddpg.training.resume import content
 
 
 def standing(run):
@@ -28,13 +28,13 @@ def plain(value):
 
 @contextmanager
 def training(folder, settings, resumed=False):
-    """A training of one seed, taken up from its folder if it is resumed."""
-    found = contents(folder, {"env.id": settings.env.id}) if resumed else []
+    """A training, taken up from its folder if it is resumed."""
+    found = content(folder, {"env.id": settings.env.id}) if resumed else None
     made = Training(settings, folder)
     try:
-        if found:
+        if found is not None:
             made.load(found)
-        with made.runs[0].open(shown=False):
+        with made.run.open():
             yield made
     finally:
         made.close()

@@ -128,7 +128,7 @@ def check_that_it_is_said(folder, settings, sentence):
     started = time.monotonic()
     training = Training(settings, folder)
     with pytest.raises(FaultyEnvironmentError, match=sentence) as fault, closing(training):
-        training.run()
+        training.train()
     assert "\n" not in str(fault.value)
     assert time.monotonic() - started < 60
     assert not multiprocessing.active_children()

@@ -102,7 +102,7 @@ def train(disk, copy):
     with training(disk.folder, SETTINGS) as made:
         for step in CHECKPOINTS:
             advance(made, step)
-            found[step] = standing(made.runs[0])
+            found[step] = standing(made.run)
             with disk.in_between() if step == CHECKPOINTS[-2] else nullcontext():
                 made._save()
             if step == CHECKPOINTS[-2]:
@@ -124,7 +124,7 @@ def taken_up(folder, truth):
         taken = made.step
         for step in (taken, CHECKPOINTS[-1]):
             advance(made, step)
-            assert standing(made.runs[0]) == truth[step]
+            assert standing(made.run) == truth[step]
     return taken
 
 
@@ -167,5 +167,5 @@ def test_whatever_file_is_damaged_the_run_is_what_it_was_or_is_refused(tmp_path,
                 with warnings.catch_warnings(record=True) as notes, suppress(InputError):  # all else is a crash
                     warnings.simplefilter("always", Note)
                     with training(broken, SETTINGS, resumed=True) as made:
-                        assert standing(made.runs[0]) == truth[made.step]
+                        assert standing(made.run) == truth[made.step]
                         assert notes or made.step == CHECKPOINTS[-1]

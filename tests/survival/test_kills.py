@@ -57,7 +57,7 @@ def outcome(run):
     """Everything that a finished run came to, but for times."""
     result = json.loads((run / "result.json").read_text())
     with training(run, Settings.check(result["settings"]), resumed=True) as made:
-        stands = standing(made.runs[0])
+        stands = standing(made.run)
     return [stands, result["weights_digest"], result["returns"], result["lengths"], result["q_bias"], scalars(run)]
 
 

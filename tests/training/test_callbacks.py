@@ -13,7 +13,7 @@ from small_runs import Kill, small, state
 
 from ddpg import Callback, CSVLog, stop_at
 from ddpg.saving import checkpoint
-from ddpg.training.loop import Training, folders
+from ddpg.training.loop import Training
 from ddpg.training.run import RESULT_NAME
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -54,12 +54,12 @@ class EndsAt(Callback):
 def trained(folder, settings, *callbacks, resumed=False):
     training = Training(settings, folder, callbacks=callbacks)
     if resumed:
-        training.load([checkpoint.load(path) for path in folders(folder, settings).values()])
+        training.load(checkpoint.load(folder))
     try:
-        training.run()
+        training.train()
     finally:
         training.close()
-    return training.runs
+    return training.run
 
 
 def rows(path):
@@ -68,20 +68,19 @@ def rows(path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("seeds", "compiled"), [(1, False), (1, True), (2, True)])
-def test_everything_is_heard_and_nothing_is_changed(tmp_path, interpreted, seeds, compiled):
-    settings = small(seeds=seeds, compile=compiled, env__num_envs=2, total_steps=120)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_everything_is_heard_and_nothing_is_changed(tmp_path, interpreted, compiled):
+    settings = small(compile=compiled, env__num_envs=2, total_steps=120)
     heard = Heard()
-    runs = trained(tmp_path / "heard", settings, heard)
+    run = trained(tmp_path / "heard", settings, heard)
     plain = trained(tmp_path / "plain", settings)
-    for run, other in zip(runs, plain, strict=True):
-        assert identical(state(run), state(other))
-        np.testing.assert_array_equal(run.evaluation.returns, other.evaluation.returns)
-    assert heard.of("start") == [(0,)] * seeds
-    assert heard.of("step") == [(step, 2) for step in range(2, 121, 2) for _ in range(seeds)]
-    assert [(step, len(returns)) for step, returns in heard.of("episode")] == [(60, 2)] * seeds + [(120, 2)] * seeds
-    assert [step for step, _ in heard.of("update")] == [step for step in range(52, 121, 2) for _ in range(2 * seeds)]
-    assert [step for step, _ in heard.of("evaluation")] == [100] * seeds
+    assert identical(state(run), state(plain))
+    np.testing.assert_array_equal(run.evaluation.returns, plain.evaluation.returns)
+    assert heard.of("start") == [(0,)]
+    assert heard.of("step") == [(step, 2) for step in range(2, 121, 2)]
+    assert [(step, len(returns)) for step, returns in heard.of("episode")] == [(60, 2), (120, 2)]
+    assert [step for step, _ in heard.of("update")] == [step for step in range(52, 121, 2) for _ in range(2)]
+    assert [step for step, _ in heard.of("evaluation")] == [100]
 
 
 def test_a_callback_may_evaluate_meanwhile_and_nothing_is_changed(tmp_path):
@@ -93,8 +92,8 @@ def test_a_callback_may_evaluate_meanwhile_and_nothing_is_changed(tmp_path):
                 assert len(run.evaluate(episodes=1).returns) == 1
 
     settings = small(env__id="own_environments:Dice-v0", env__kwargs={}, total_steps=70)
-    (run,) = trained(tmp_path / "evaluates", settings, Evaluates())
-    (plain,) = trained(tmp_path / "plain", settings)
+    run = trained(tmp_path / "evaluates", settings, Evaluates())
+    plain = trained(tmp_path / "plain", settings)
     assert identical(state(run), state(plain))
 
 
@@ -103,15 +102,15 @@ def test_a_callback_may_evaluate_meanwhile_and_nothing_is_changed(tmp_path):
 def test_true_from_any_method_ends_the_training_in_the_ordinary_way(tmp_path, method):
     settings = small(evaluation={"interval": 40, "episodes": 1, "max_episode_steps": 1000}, total_steps=150)
     expected = {"on_step": 70, "on_episode": 90, "on_update": 70, "on_evaluation": 80}[method]
-    (run,) = trained(tmp_path / "ended", settings, EndsAt(method, 70))
+    run = trained(tmp_path / "ended", settings, EndsAt(method, 70))
     assert run.step == run.saved_step == expected
     assert (tmp_path / "ended" / RESULT_NAME).exists()
-    (short,) = trained(tmp_path / "short", settings.model_copy(update={"total_steps": expected}))
+    short = trained(tmp_path / "short", settings.model_copy(update={"total_steps": expected}))
     assert identical(state(run), state(short))
     np.testing.assert_array_equal(run.evaluation.returns, short.evaluation.returns)
     # Somebody may want to go on with it all the same.
-    (longer,) = trained(tmp_path / "ended", settings, resumed=True)
-    (whole,) = trained(tmp_path / "whole", settings)
+    longer = trained(tmp_path / "ended", settings, resumed=True)
+    whole = trained(tmp_path / "whole", settings)
     assert longer.step == 150
     assert identical(state(longer), state(whole))
 
@@ -122,37 +121,25 @@ def test_a_mean_return_ends_the_training_at_the_evaluation_that_has_it(tmp_path)
     trained(tmp_path / "whole", settings, heard)
     means = {step: np.mean(returns) for step, returns in heard.of("evaluation")}
     best = max(means, key=means.get)
-    (run,) = trained(tmp_path / "best", settings, stop_at(means[best]))
+    run = trained(tmp_path / "best", settings, stop_at(means[best]))
     assert run.step == best
-    (run,) = trained(tmp_path / "better", settings, stop_at(means[best] + 1e-6))
+    run = trained(tmp_path / "better", settings, stop_at(means[best] + 1e-6))
     assert run.step == 200
 
 
-def test_several_seeds_end_where_it_is_so_for_each(tmp_path):
-    class Ends(Callback):
-        def on_step(self, run, transitions):
-            return run.step in ({70, 90} if run.settings.seed else {60, 90})
-
-    runs = trained(tmp_path, small(seeds=2, gradient_steps_per_step=0), Ends())
-    assert [run.step for run in runs] == [90, 90]
-
-
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_a_training_that_a_callback_has_ended_is_not_taken_up_again_in_its_final_evaluation(
-    tmp_path, monkeypatch, seeds
-):
-    settings = small(seeds=seeds, gradient_steps_per_step=0)
+def test_a_training_that_a_callback_has_ended_is_not_taken_up_again_in_its_final_evaluation(tmp_path, monkeypatch):
+    settings = small(gradient_steps_per_step=0)
     with monkeypatch.context() as patch:
         patch.setattr("ddpg.training.loop.fleeting", lambda *_: [0, "killed"])
         with pytest.raises(TypeError):
             trained(tmp_path, settings, EndsAt("on_evaluation", 100))
-    for run in trained(tmp_path, settings, EndsAt("on_evaluation", 100), resumed=True):
-        assert run.step == 100
-        assert (run.folder / RESULT_NAME).exists()
+    run = trained(tmp_path, settings, EndsAt("on_evaluation", 100), resumed=True)
+    assert run.step == 100
+    assert (run.folder / RESULT_NAME).exists()
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("changes", [{}, {"env__num_envs": 3}, {"seeds": 2, "gradient_steps_per_step": 0}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"env__num_envs": 3}], ids=str)
 def test_the_files_of_a_resumed_run_are_those_of_an_unbroken_one(tmp_path, changes):
     settings = small(
         checkpoint={"interval": 50, "keep": 2},
@@ -163,17 +150,15 @@ def test_the_files_of_a_resumed_run_are_those_of_an_unbroken_one(tmp_path, chang
     whole = trained(tmp_path / "whole", settings, CSVLog())
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "broken", settings, CSVLog(), Kill(144))
-    for folder in folders(tmp_path / "broken", settings).values():
-        assert rows(folder / "evaluations.csv")[-1]["step"] > 120
-        with (folder / "episodes.csv").open("a") as file:
-            file.write("15")  # the process died while it wrote 150
+    assert rows(tmp_path / "broken/evaluations.csv")[-1]["step"] > 120
+    with (tmp_path / "broken/episodes.csv").open("a") as file:
+        file.write("15")  # the process died while it wrote 150
     resumed = trained(tmp_path / "broken", settings, CSVLog(), resumed=True)
-    for one, other in zip(whole, resumed, strict=True):
-        for name in ("episodes.csv", "evaluations.csv"):
-            assert (one.folder / name).read_text() == (other.folder / name).read_text()
+    for name in ("episodes.csv", "evaluations.csv"):
+        assert (whole.folder / name).read_text() == (resumed.folder / name).read_text()
     heard = Heard()
-    trained(tmp_path / "heard", settings.model_copy(update={"seeds": 1}), heard)
-    evaluations, episodes = rows(whole[0].folder / "evaluations.csv"), rows(whole[0].folder / "episodes.csv")
+    trained(tmp_path / "heard", settings, heard)
+    evaluations, episodes = rows(whole.folder / "evaluations.csv"), rows(whole.folder / "episodes.csv")
     assert [(row["step"], row["mean_return"]) for row in evaluations] == [
         (step, np.mean(returns)) for step, returns in heard.of("evaluation")
     ]
@@ -198,7 +183,7 @@ def test_the_example_for_weights_and_biases_works(tmp_path, monkeypatch):
     (example,) = re.findall(r"```python\n(import wandb\n.*?)```", (DOCS / "python.md").read_text("utf-8"), re.DOTALL)
     names = {}
     exec(example, names)
-    (run,) = trained(tmp_path, small(), names["WandB"]())
+    run = trained(tmp_path, small(), names["WandB"]())
     first, *others = logged
     assert first["config"] == run.settings.model_dump()
     assert {step for step, _ in others} == {30, 60, 90, 100, 120, 150, 180, 200}

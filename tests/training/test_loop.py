@@ -12,11 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ddpg import DDPG, Callback, InputError
 from ddpg.base.errors import FaultyEnvironmentError, Note
-from ddpg.compiled.recording import RecordingError
 from ddpg.environments import make_environment
 from ddpg.saving import checkpoint
 from ddpg.training.evaluation import evaluate
-from ddpg.training.loop import Training, check_runs, folders
+from ddpg.training.loop import Training, check_run
 from ddpg.training.run import DivergedError, Run
 from ddpg.training.stopping import Stopped
 from ddpg.training.telemetry import Telemetry
@@ -77,14 +76,10 @@ def test_an_environment_that_does_not_repeat_itself_is_named_at_the_start(tmp_pa
         Training(own(name), tmp_path).close()
 
 
-@pytest.mark.parametrize(
-    ("when", "seeds"), [(100, 1), (200, 1), pytest.param(100, 2, marks=pytest.mark.long)]
-)  # on the way; in the final one
-def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when, seeds):
-    settings = own("Walk", total_steps=200, seeds=seeds)
-    whole = Training(settings, tmp_path / "whole")
-    evaluations = whole.run()
-    whole.close()
+@pytest.mark.parametrize("when", [100, 200])  # on the way; in the final one
+def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path, when):
+    settings = own("Walk", total_steps=200)
+    _, evaluation = run(tmp_path / "whole", settings)
     stopped = Training(settings, tmp_path / "stopped")
     step = stopped.evaluation_environment.step
 
@@ -96,17 +91,12 @@ def test_a_stop_in_an_evaluation_is_seen_and_the_run_goes_on_from_there(tmp_path
 
     stopped.evaluation_environment.step = stop
     with pytest.raises(Stopped):
-        stopped.run()
+        stopped.train()
     assert stopped.step == when
     stopped.close()
-    resumed = Training(settings, tmp_path / "stopped")
-    resumed.load([checkpoint.load(folder) for folder in folders(tmp_path / "stopped", settings).values()])
-    again = resumed.run()
-    resumed.close()
-    for seed, evaluation in evaluations.items():
-        np.testing.assert_array_equal(evaluation.returns, again[seed].returns)
-        one, other = (folders(tmp_path / each, settings)[seed] for each in ("whole", "stopped"))
-        assert scalars(one) == scalars(other)
+    _, again = run(tmp_path / "stopped", settings, checkpoint.load(tmp_path / "stopped"))
+    np.testing.assert_array_equal(evaluation.returns, again.returns)
+    assert scalars(tmp_path / "whole") == scalars(tmp_path / "stopped")
 
 
 def test_an_endless_episode_is_cut_off_in_an_evaluation(tmp_path):
@@ -325,7 +315,7 @@ BIG = {"agent__hidden_sizes": [256, 256], "batch_size": 150}
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
-    [({}, 1), (BIG, 3), (BIG | {"threads": 2}, 2), ({"seeds": 2}, 3)],  # small ones share them out
+    [({}, 1), (BIG, 3), (BIG | {"threads": 2}, 2)],
 )
 def test_threads_follow_the_size_of_the_update(tmp_path, monkeypatch, changes, expected):
     monkeypatch.setattr("ddpg.training.loop._AVAILABLE_THREADS", 3)
@@ -333,105 +323,6 @@ def test_threads_follow_the_size_of_the_update(tmp_path, monkeypatch, changes, e
     monkeypatch.setattr("torch.set_num_threads", chosen.append)
     Training(small(**{"threads": None, **changes}), tmp_path).close()
     assert chosen == [expected]
-
-
-SEEDS = {"seeds": 3, "log_interval": 20, "agent__optimizer": "SGD", "total_steps": 90}
-
-
-def together(folder, content=None, **changes):
-    training = Training(small(**SEEDS | changes), folder)
-    if content is not None:
-        training.load(content)
-    evaluations = training.run()
-    training.close()
-    return training, evaluations
-
-
-def test_several_seeds_at_once_are_runs_of_their_own(tmp_path):
-    training, evaluations = together(tmp_path / "together")
-    assert list(evaluations) == [0, 1, 2]
-    for seed, one in enumerate(training.runs):
-        alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
-        for value, expected in zip(state(one), state(alone), strict=True):
-            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-4)
-        folder = tmp_path / "together" / str(seed)
-        result = json.loads((folder / "result.json").read_text())
-        assert result["seed"] == seed
-        assert result["mean_return"] == evaluations[seed].returns.mean()
-        assert result["config_digest"] == small(**SEEDS | {"seeds": 1, "seed": seed}).digest()
-        curves, expected = scalars(folder), scalars(tmp_path / f"alone{seed}")
-        assert curves.keys() == expected.keys()
-        for tag in ("losses/critic", "eval/mean_return"):
-            assert curves[tag] == [(step, pytest.approx(value, rel=1e-2)) for step, value in expected[tag]]
-        assert identical(weights(DDPG.load(folder).actor), weights(one.agent.actor))
-    assert not identical(weights(training.runs[0].agent.actor), weights(training.runs[1].agent.actor))
-
-
-@pytest.mark.long
-def test_several_seeds_are_resumed_exactly(tmp_path):
-    whole, _ = together(tmp_path / "whole")
-    together(tmp_path / "resumed", total_steps=70)
-    content = [checkpoint.load(tmp_path / "resumed" / str(seed)) for seed in range(3)]
-    resumed, _ = together(tmp_path / "resumed", content)
-    for one, other in zip(whole.runs, resumed.runs, strict=True):
-        assert identical(state(one), state(other))
-
-
-@pytest.mark.long
-def test_no_seeds_evaluation_counts_as_training(tmp_path, monkeypatch):
-    now = [0.0]
-
-    def takes(seconds, do):
-        def done(*arguments):
-            now[0] += seconds
-            return do(*arguments)
-
-        return done
-
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    monkeypatch.setattr("ddpg.training.run.evaluate", takes(100.0, evaluate))
-    monkeypatch.setattr(Run, "interact", takes(1.0, Run.interact))
-    together(tmp_path, evaluation__interval=30)
-    for seed in range(3):
-        speeds = EventAccumulator(str(tmp_path / str(seed))).Reload().Scalars("time/steps_per_second")
-        assert [event.step for event in speeds] == [51, 60, 80]
-        assert [event.value for event in speeds] == pytest.approx([1 / 3] * 3)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(tmp_path, monkeypatch, capsys, seed):
-    measure = Run.measure
-
-    def failing(self, batch, shown, audit):
-        if self.settings.seed == seed and self.step >= 60:
-            raise DivergedError("a loss of its own")
-        measure(self, batch, shown, audit)
-
-    monkeypatch.setattr(Run, "measure", failing)
-    training, evaluations = together(tmp_path)
-    assert list(evaluations) == [1 - seed, 2]
-    assert list(training.failures) == [seed]
-    shown = capsys.readouterr().err
-    assert f"seed {seed} is given up, the others go on: a loss of its own" in shown
-    assert "90/90" in shown
-    assert [one.agent.critic_updates for one in training.runs] == [40, 40]
-    assert not (tmp_path / str(seed) / "result.json").exists()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("compiled", [False, True])
-def test_seeds_that_cannot_be_recorded_together_are_updated_one_by_one(tmp_path, monkeypatch, capsys, compiled):
-    def refuse(*arguments):
-        raise RecordingError("not to be recorded.")
-
-    monkeypatch.setattr("ddpg.compiled.agent.record_update", refuse)
-    monkeypatch.setattr("ddpg.training.loop.CompiledPolicy", lambda agent: agent.policy)
-    training, _ = together(tmp_path / "together", compile=compiled)
-    assert "not to be recorded. The run goes on without." in capsys.readouterr().err
-    for seed, one in enumerate(training.runs):
-        alone, _ = run(tmp_path / f"alone{seed}", small(**SEEDS | {"seeds": 1, "seed": seed}))
-        assert identical(state(one), state(alone))
 
 
 SHARED = {"evaluation": {"interval": 50, "episodes": 2, "final_episodes": 3, "shared": True}, "total_steps": 200}
@@ -447,7 +338,7 @@ def one_alone(monkeypatch):
 @pytest.mark.parametrize("steps", [129, 150])  # in an episode; at an evaluation
 def test_a_run_that_evaluates_in_its_only_environment_is_resumed_exactly(tmp_path, one_alone, name, steps):
     noise = {"exploration": {"name": "ornstein_uhlenbeck"}}
-    check_runs(own(name, **SHARED))
+    check_run(own(name, **SHARED))
     whole, evaluation = run(tmp_path / "whole", own(name, **SHARED, **noise))
     run(tmp_path / "resumed", own(name, **SHARED | {"total_steps": steps}, **noise))
     content = checkpoint.load(tmp_path / "resumed")
@@ -475,7 +366,7 @@ def test_a_stop_in_an_evaluation_of_the_only_environment_is_resumed_exactly(tmp_
 
     monkeypatch.setattr(stopped, "_heed", stop)
     with pytest.raises(Stopped):
-        stopped.run()
+        stopped.train()
     stopped.close()
     content = checkpoint.load(tmp_path / "stopped")
     assert content["training"]["evaluation_due"]
@@ -507,28 +398,17 @@ def test_evaluations_between_the_steps_can_be_left_out(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(tmp_path, seeds):
+def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(tmp_path):
     other, _ = run(tmp_path / "other", small(seed=7))
-    changes = {"env__kwargs": {"g": 5.0}, "warm_start": str(tmp_path / "other"), "seeds": seeds}
-    training = Training(small(**changes, total_steps=50), tmp_path / "new")  # nothing is learnt yet
-    training.run()
-    training.close()
-    for each in training.runs:
-        assert each.agent.critic_updates == 0
-        for name, module in other.agent.modules().items():
-            assert identical(weights(module), weights(each.agent.modules()[name]))
-    contents = [checkpoint.load(folder) for folder in folders(tmp_path / "new", training.settings).values()]
-    whole = Training(small(**changes, total_steps=80), tmp_path / "whole")
-    whole.run()
-    whole.close()
+    changes = {"env__kwargs": {"g": 5.0}, "warm_start": str(tmp_path / "other")}
+    new, _ = run(tmp_path / "new", small(**changes, total_steps=50))  # nothing is learnt yet
+    assert new.agent.critic_updates == 0
+    for name, module in other.agent.modules().items():
+        assert identical(weights(module), weights(new.agent.modules()[name]))
+    whole, _ = run(tmp_path / "whole", small(**changes, total_steps=80))
     (tmp_path / "other").rename(tmp_path / "gone")
-    resumed = Training(small(**changes, total_steps=80), tmp_path / "new")
-    resumed.load(contents)
-    resumed.run()
-    resumed.close()
-    for one, another in zip(whole.runs, resumed.runs, strict=True):
-        assert identical(state(one), state(another))
+    resumed, _ = run(tmp_path / "new", small(**changes, total_steps=80), checkpoint.load(tmp_path / "new"))
+    assert identical(state(whole), state(resumed))
 
 
 @pytest.mark.parametrize(
@@ -544,7 +424,7 @@ def test_networks_that_do_not_fit_are_refused_in_a_sentence(tmp_path, changes, s
     run(tmp_path / "other", small(total_steps=20))
     training = Training(small(**{"warm_start": str(tmp_path / "other"), **changes}), tmp_path / "new")
     with pytest.raises(InputError, match=sentence):
-        training.run()
+        training.train()
     training.close()
     assert not (tmp_path / "new").exists()
 
@@ -565,6 +445,6 @@ def test_a_callback_may_evaluate_in_the_only_environment(tmp_path, one_alone):
 
     look = Look()
     training = Training(own("Alone", **SHARED), tmp_path, callbacks=[look])
-    training.run()
+    training.train()
     training.close()
     assert len(look.found) == 2

@@ -90,7 +90,7 @@ def test_a_strangers_checkpoint_is_refused_in_a_sentence(command, folder, monkey
 def test_where_the_transitions_are_not_those_of_the_checkpoint_the_one_before_is_taken(folder, parts):
     changed(folder, training__parts=parts)
     with pytest.warns(Note, match="The one of step 100 is taken instead"):
-        (content,) = resume.contents(folder, {})
+        content = resume.content(folder, {})
     assert content["training"]["step"] == 100
 
 
@@ -118,7 +118,7 @@ def test_a_checkpoint_of_another_run_is_named(folder, tmp_path):
     name = Path(checkpoint.FOLDER, checkpoint.name(120))
     shutil.copy(other / name, folder / name)
     with pytest.warns(Note, match="not the transitions that the checkpoint was written with.* of step 100 is taken"):
-        (content,) = resume.contents(folder, {"env.id": "Pendulum-v1"})
+        content = resume.content(folder, {"env.id": "Pendulum-v1"})
     assert content["settings"]["seed"] == 0
 
 
@@ -132,7 +132,7 @@ def test_what_differs_between_checkpoint_and_run_is_named(folder, change):
 
 
 def go_on(folder):
-    found = resume.contents(folder, {"env.id": "Pendulum-v1"})
+    found = resume.content(folder, {"env.id": "Pendulum-v1"})
     training = Training(small(**RUN), folder)
     try:
         training.load(found)
@@ -141,13 +141,13 @@ def go_on(folder):
 
 
 def test_other_versions_are_said(folder, monkeypatch):
-    (content,) = resume.contents(folder, {"env.id": "Pendulum-v1"})
+    content = resume.content(folder, {"env.id": "Pendulum-v1"})
     content["made_with"] |= {"torch": "1.0", "threads": "64"}
     training = Training(small(**RUN), folder)
     with pytest.warns(
         Note, match=r"made with torch 1\.0 \(now 2\..*, threads 64 \(now 1\): the run goes on, but not bit"
     ):
-        training.load([content])
+        training.load(content)
     training.close()
 
 
@@ -157,7 +157,7 @@ def test_an_extended_run_has_the_curves_of_one_that_was_as_long_from_the_start(f
     changes = RUN | {"evaluation": {"interval": 50, "episodes": 1, "max_episode_steps": 1000}, "audit": True}
     run(tmp_path / "short", small(**changes | {"total_steps": end}))
     assert scalars(tmp_path / "short")["eval/mean_return"][-1][0] == end
-    (content,) = resume.contents(tmp_path / "short", {"env.id": "Pendulum-v1"})
+    content = resume.content(tmp_path / "short", {"env.id": "Pendulum-v1"})
     extended, _ = run(tmp_path / "short", small(**changes | {"total_steps": 170}), content)
     whole, _ = run(tmp_path / "whole", small(**changes | {"total_steps": 170}))
     assert scalars(tmp_path / "short") == scalars(tmp_path / "whole")
@@ -181,7 +181,6 @@ def test_as_many_checkpoints_are_kept_as_are_asked_for(tmp_path):
         ("env.id=MountainCarContinuous-v0", "env.id=MountainCarContinuous-v0: the run's is Pendulum-v1"),
         ("env.id=math:Reacher-v5", "env.id=math:Reacher-v5: the run's is Pendulum-v1"),
         ("+env.kwargs.max_episode_steps=7", "env.kwargs.max_episode_steps: the run in here keeps"),
-        ("seeds=2", "seeds: the run in here keeps"),
         ("experiment=mujoco", "experiment: the run in here keeps"),
         ("+agent.x=1", "agent.x: the run in here keeps"),
     ],
@@ -219,7 +218,7 @@ def test_threads_and_device_may_change_with_a_note(command, folder, monkeypatch,
 
 def test_a_run_whose_threads_were_chosen_keeps_their_number(folder, monkeypatch):
     monkeypatch.setattr("ddpg.training.loop._AVAILABLE_THREADS", 3)
-    (content,) = resume.contents(folder, {})
+    content = resume.content(folder, {})
     content["made_with"]["threads"] = "2"
     chosen = []
     monkeypatch.setattr("torch.set_num_threads", chosen.append)
@@ -228,21 +227,6 @@ def test_a_run_whose_threads_were_chosen_keeps_their_number(folder, monkeypatch)
         content["made_with"]["threads"] = saved
         training = Training(small(**RUN, threads=None), folder)
         with nullcontext() if expected == 2 else pytest.warns(Note, match="threads"):
-            training.load([content])
+            training.load(content)
         training.close()
         assert chosen[-1] == expected
-
-
-@pytest.mark.long
-def test_several_seeds_go_on_from_the_newest_step_that_all_have_or_anew(tmp_path):
-    settings = small(seeds=2, total_steps=100, checkpoint={"interval": 25, "keep": 3})
-    training = Training(settings, tmp_path)
-    training.run()
-    training.close()
-    assert [content["training"]["step"] for content in resume.left_off(tmp_path, settings)] == [100, 100]
-    (tmp_path / "1/checkpoints/100.safetensors").unlink()  # broken off between one's checkpoint and the other's
-    assert [content["training"]["step"] for content in resume.left_off(tmp_path, settings)] == [75, 75]
-    with pytest.raises(InputError, match="holds a run with other settings"):
-        resume.left_off(tmp_path, settings.model_copy(update={"total_steps": 200}))
-    shutil.rmtree(tmp_path / "1/checkpoints")
-    assert resume.left_off(tmp_path, settings) == []

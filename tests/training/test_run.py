@@ -11,7 +11,6 @@ from conftest import weights
 from small_runs import scalars, small
 
 from ddpg import DDPG
-from ddpg.compiled.recording import state_tensors
 from ddpg.saving import checkpoint
 from ddpg.training.loop import Training
 from ddpg.training.run import DivergedError, Run
@@ -25,13 +24,13 @@ def test_what_is_shown_of_an_update_is_what_the_update_itself_goes_on_to_return(
     training = Training(settings, tmp_path)
     update, returned = training._update, []
 
-    def keep(batches):
-        (measurements,) = update(batches)
+    def keep(batch):
+        measurements = update(batch)
         returned.append({tag: float(value) for tag, value in measurements.items()})
-        return [measurements]
+        return measurements
 
     training._update = keep
-    training.run()
+    training.train()
     training.close()
     curves = scalars(tmp_path)
     for tag in returned[0]:
@@ -39,19 +38,6 @@ def test_what_is_shown_of_an_update_is_what_the_update_itself_goes_on_to_return(
         assert shown.keys() == {51, *range(55, 81, 5)}
         for step, value in shown.items():
             assert value == pytest.approx(returned[step - settings.learning_starts - 1][tag], rel=1e-6), (tag, step)
-
-
-@pytest.mark.long
-def test_what_is_measured_of_one_of_several_seeds_holds_no_other_seeds_tensors(tmp_path):
-    settings = {"seeds": 3, "total_steps": 60}
-    for content, steps in (([], 60), (tmp_path, 80)):
-        training = Training(small(**settings | {"total_steps": steps}), tmp_path)
-        if content:
-            training.load([checkpoint.load(tmp_path / str(seed)) for seed in range(3)])
-        training.run()
-        training.close()
-    for run in training.runs:
-        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in state_tensors(run._copy))
 
 
 def test_the_digest_tells_any_two_sets_of_weights_apart_and_no_equal_ones(tmp_path):
@@ -93,7 +79,7 @@ def poisoned(monkeypatch, updates, spoil, losses=float("nan")):
 def trained(folder, **changes):
     training = Training(small(total_steps=90, log_interval=1000, **changes), folder)
     try:
-        training.run()
+        training.train()
     finally:
         training.close()
     return training
@@ -126,7 +112,7 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
         save(path, content)
 
     monkeypatch.setattr(checkpoint, "save", full)
-    run = trained(tmp_path, checkpoint={"interval": 10, "keep": 9}).runs[0]
+    run = trained(tmp_path, checkpoint={"interval": 10, "keep": 9}).run
     assert run.saved_step == 90
     assert checkpoint.steps(tmp_path) == [90, 80, 50, 40, 30, 20, 10]
     said = capsys.readouterr().err

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ddpg import InputError
 from ddpg.saving import checkpoint
-from ddpg.training.loop import Training, check_runs
+from ddpg.training.loop import Training, check_run
 from ddpg.training.stopping import Stopped
 
 
@@ -50,7 +50,7 @@ def test_a_run_stopped_while_it_is_filmed_goes_on_as_the_same_run(tmp_path, monk
 
     monkeypatch.setattr("ddpg.training.loop.show", stop)
     with pytest.raises(Stopped):
-        training.run()
+        training.train()
     training.close()
     assert training.step == 80
     resumed, _ = run(tmp_path / "broken", settings, checkpoint.load(tmp_path / "broken"))
@@ -58,19 +58,11 @@ def test_a_run_stopped_while_it_is_filmed_goes_on_as_the_same_run(tmp_path, monk
     assert scalars(tmp_path / "broken") == scalars(tmp_path / "whole")
 
 
-@pytest.mark.long
-def test_several_seeds_are_shown_each_in_its_own_folder(tmp_path):
-    training = Training(small(seeds=2, total_steps=60), tmp_path)
-    training.run()
-    training.close()
-    assert [list(images(tmp_path / str(seed))) for seed in (0, 1)] == [["policy/value_and_policy"]] * 2
-
-
 def test_an_environment_that_cannot_be_filmed_is_named_before_anything_is_made(tmp_path, own_module):
     name, env_id = own_module("own")
     settings = small(video__interval=80, env__id=f"{name}:{env_id}", env__kwargs={})
     with pytest.raises(InputError, match="cannot be filmed"):
-        check_runs(settings)
+        check_run(settings)
     with pytest.raises(InputError, match="cannot be filmed"):
         Training(settings, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -111,15 +111,6 @@ def test_the_environment_may_be_one_object_which_stays_open():
     assert len(run.evaluate(episodes=2).returns) == 2
 
 
-@pytest.mark.long
-def test_several_seeds_give_a_list():
-    runs = train("Pendulum-v1", folder="here", seeds=2, seed=4, **SMALL)
-    assert [run.settings.seed for run in runs] == [4, 5]
-    assert [run.folder for run in runs] == [Path("here/4"), Path("here/5")]
-    longer = train("Pendulum-v1", folder="here", resume=True, total_steps=140)
-    assert [run.step for run in longer] == [140, 140]
-
-
 def test_a_run_that_goes_on_is_the_run_that_was_as_long_from_the_start():
     whole = train("Pendulum-v1", folder="whole", **SMALL | {"total_steps": 180})
     train("Pendulum-v1", folder="here", **SMALL)
