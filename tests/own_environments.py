@@ -52,6 +52,20 @@ class Alone(Walk):
         Alone.there -= 1
 
 
+class OneWorld(Walk):
+    """A point in a world that all environments of the process share, as in some simulators."""
+
+    world = np.zeros(1, np.float32)
+
+    @property
+    def x(self):
+        return OneWorld.world
+
+    @x.setter
+    def x(self, x):
+        OneWorld.world = x
+
+
 class Goal(Walk):
     """Observes a dictionary."""
 
@@ -194,6 +208,7 @@ for name, entry_point in {
     "Wanders": Wanders,
     "Alone": Alone,
     "Goal": Goal,
+    "OneWorld": OneWorld,
 }.items():
     gymnasium.register(f"{name}-v0", entry_point=entry_point, max_episode_steps=20)
 gymnasium.register("Endless-v0", entry_point=Walk)

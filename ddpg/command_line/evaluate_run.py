@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from ddpg.base.devices import usable_device
 from ddpg.base.errors import FaultyEnvironmentError, require
 from ddpg.base.progress import fleeting
 from ddpg.command_line import hints, mistakes
-from ddpg.environments import find_environment, make_environment
-from ddpg.training.evaluation import evaluate
+from ddpg.environments import find_environment, make_environment, with_others
+from ddpg.training.evaluation import ROWS, evaluate
 from ddpg.training.resume import observations, run_content
 from ddpg.training.run import load_agent
 from ddpg.training.settings import Settings
@@ -68,10 +69,14 @@ def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
         if arguments.video
         else make_environment(spec, env.kwargs, mode, env.wrappers)
     )
+    several = [environment]
+    if not (arguments.render or arguments.video or arguments.picture or settings.evaluation.shared):
+        make = partial(make_environment, spec, env.kwargs, wrappers=env.wrappers)
+        several = with_others(environment, make, min(ROWS, episodes))
     video = mp4(environment, arguments.video) if arguments.video else None
     trajectory: list[np.ndarray] = []
 
-    def each() -> Iterator[int]:
+    def numbers() -> Iterator[int]:
         for episode in fleeting(range(episodes), "evaluation", " episodes"):
             trajectory.clear()
             yield episode
@@ -82,8 +87,9 @@ def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
             video.send(np.asarray(environment.render()).tobytes())
 
     try:
-        environment.freeze(content["training"]["statistics"])
-        evaluation = evaluate(agent, environment, each(), settings.evaluation.max_episode_steps, see)
+        for each in several:
+            each.freeze(content["training"]["statistics"])
+        evaluation = evaluate(agent, several, numbers(), settings.evaluation.max_episode_steps, see)
         if video is not None:
             video.close()
         if arguments.picture:
@@ -97,5 +103,6 @@ def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
         hint = " A window needs a display." if arguments.render else ""
         mistakes.end(f"{mistakes.with_traceback(error, folder)}{hint}", status=1)
     finally:
-        environment.close()
+        for each in several:
+            each.close()
     print(hints.summary(env_id, content["training"]["step"], evaluation))

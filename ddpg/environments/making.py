@@ -4,7 +4,7 @@ import difflib
 import functools
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, r
 from ddpg.base.spaces import check_spaces
 from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
 from ddpg.environments.processes import Processes
-from ddpg.environments.repetition import contained
+from ddpg.environments.repetition import contained, independent
 
 
 def find_environment(env_id: str) -> EnvSpec:
@@ -103,6 +103,31 @@ def make_environment(
         error.args = (f"env.id={spec.id}: {error}",)
         raise
     return CheckedEnvironment(made)
+
+
+def with_others(
+    environment: CheckedEnvironment, make: Callable[[], CheckedEnvironment], count: int
+) -> list[CheckedEnvironment]:
+    """Return an environment and others, `count` in all, to be stepped in turn.
+
+    It alone, where there can be no other, or where one changes what another does.
+
+    Args:
+        environment: the first.
+        make: makes one like it.
+        count: how many, the first included.
+    """
+    several = [environment]
+    with suppress(InputError, FaultyEnvironmentError):
+        while len(several) < count:
+            several.append(make())
+            if len(several) == 2 and not independent(several[0], several[1]):
+                break
+        else:
+            return several
+    for other in several[1:]:
+        other.close()
+    return several[:1]
 
 
 def _wrapped(environment: gymnasium.Env[Any, Any], name: str) -> gymnasium.Env[Any, Any]:

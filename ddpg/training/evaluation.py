@@ -1,7 +1,7 @@
 """Evaluation: the return of the actor without exploration, from fixed initial states."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -12,6 +12,8 @@ from ddpg.agent import DDPG
 from ddpg.base.spaces import as_rows
 
 FIRST_SEED = 10_000
+ROWS = 10
+"""episodes that run side by side, where there are environments enough"""
 
 
 class Evaluation(NamedTuple):
@@ -31,7 +33,7 @@ class Evaluation(NamedTuple):
 
 def evaluate(
     agent: DDPG,
-    environment: gymnasium.Env[Any, Any],
+    environments: gymnasium.Env[Any, Any] | Sequence[gymnasium.Env[Any, Any]],
     episodes: Iterable[int],
     max_episode_steps: float = math.inf,
     see: Callable[[np.ndarray], None] = lambda observation: None,
@@ -40,29 +42,69 @@ def evaluate(
 
     Args:
         agent: acts without exploration.
-        environment: a single environment, not a vector.
+        environments: a single environment, or up to `ROWS` in which as many episodes run side by side; no vector.
         episodes: numbers of the episodes; may be a progress bar around them.
         max_episode_steps: number of steps after which an episode is cut off.
         see: called with the observation before every step; may raise.
     """
+    several = [environments] if isinstance(environments, gymnasium.Env) else environments
     figures = []
-    for episode in episodes:
-        observation, _ = environment.reset(seed=FIRST_SEED + episode)
-        start_value = _value(agent, observation, agent.act(observation))
-        rewards: list[float] = []
-        ended = False
-        while not ended:
-            see(observation)
-            observation, reward, terminated, truncated, _ = environment.step(agent.act(observation))
-            rewards.append(float(reward))
-            ended = terminated or truncated or len(rewards) == max_episode_steps
-        discounted_return = np.power(agent.discount, np.arange(len(rewards))) @ rewards
-        figures.append((sum(rewards), len(rewards), start_value, discounted_return))
+    for numbers in _waves(episodes, len(several)):
+        figures += _side_by_side(agent, several, numbers, max_episode_steps, see)
     return Evaluation(*map(np.array, zip(*figures, strict=True)))
 
 
-def _value(agent: DDPG, observation: np.ndarray, action: np.ndarray) -> float:
-    """Return the critic's Q(s, a) of one observation and one action in the environment's units."""
-    rows = as_rows(agent.observation_space, observation, "observation"), as_rows(agent.action_space, action, "action")
+def _waves(episodes: Iterable[int], count: int) -> Iterator[list[int]]:
+    """Yield the numbers of up to `count` episodes at a time, each with a row of its own."""
+    wave: dict[int, int] = {}
+    for number in episodes:
+        if number % ROWS in wave:
+            yield [*wave.values()]
+            wave = {}
+        wave[number % ROWS] = number
+        if len(wave) == count:
+            yield [*wave.values()]
+            wave = {}
+    if wave:
+        yield [*wave.values()]
+
+
+def _side_by_side(
+    agent: DDPG,
+    environments: Sequence[gymnasium.Env[Any, Any]],
+    numbers: Sequence[int],
+    limit: float,
+    see: Callable[[np.ndarray], None],
+) -> list[tuple[float, int, float, float]]:
+    """Run one episode in each environment; return the figures of each."""
+    space = agent.observation_space
+    # As many rows whatever is evaluated, and each episode's the same: that decides how its actions are rounded.
+    observations = np.zeros((ROWS, *space.shape), space.dtype)
+    running = [(environment, number % ROWS) for environment, number in zip(environments, numbers, strict=False)]
+    for (environment, row), number in zip(running, numbers, strict=True):
+        observations[row] = environment.reset(seed=FIRST_SEED + number)[0]
+    actions = agent.act(observations)
+    start_values = _values(agent, observations, actions)
+    rewards: dict[int, list[float]] = {row: [] for _, row in running}
+    while running:
+        for environment, row in tuple(running):
+            see(observations[row])
+            observations[row], reward, terminated, truncated, _ = environment.step(actions[row])
+            rewards[row].append(float(reward))
+            if terminated or truncated or len(rewards[row]) == limit:
+                running.remove((environment, row))
+        actions = agent.act(observations)
+    return [
+        (sum(each), len(each), start_values[row], float(agent.discount ** np.arange(len(each)) @ each))
+        for row, each in rewards.items()
+    ]
+
+
+def _values(agent: DDPG, observations: np.ndarray, actions: np.ndarray) -> list[float]:
+    """Return the critic's Q(s, a) of observations and actions in the environment's units, with a leading axis."""
+    rows = as_rows(agent.observation_space, observations, "observation"), as_rows(agent.action_space, actions, "action")
     with torch.no_grad():
-        return float(agent.critic(*(torch.as_tensor(each).to(agent.device, agent.dtype) for each in rows)))
+        values: list[float] = agent.critic(
+            *(torch.as_tensor(each).to(agent.device, agent.dtype) for each in rows)
+        ).tolist()
+    return values

@@ -26,10 +26,10 @@ from ddpg.base.progress import fleeting
 from ddpg.compiled.agent import CompiledPolicy, CompiledUpdate
 from ddpg.compiled.compilation import CompilationError
 from ddpg.compiled.recording import RecordingError
-from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats
+from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats, with_others
 from ddpg.replay_buffer import Batch
 from ddpg.saving.checkpoint import surroundings
-from ddpg.training.evaluation import Evaluation
+from ddpg.training.evaluation import ROWS, Evaluation
 from ddpg.training.run import RESULT_NAME, Run, make_agent, take_weights
 from ddpg.training.settings import Settings
 from ddpg.training.showing import show
@@ -95,9 +95,11 @@ class Training:
         torch.set_num_threads(settings.threads or suitable_threads(settings.agent.hidden_sizes, settings.batch_size))
         env = settings.env
         spec = environment or find_environment(env.id)
+        self._make = partial(make_environment, spec, env.kwargs, wrappers=env.wrappers)
         self.evaluation_environment = None
+        self._sweep: Sequence[CheckedEnvironment] = []  # it and others, from the first evaluation on
         if not settings.evaluation.shared:
-            self.evaluation_environment = make_environment(spec, env.kwargs, wrappers=env.wrappers)
+            self.evaluation_environment = self._make()
             self._try_to_repeat(self.evaluation_environment)
         self._shown = (
             renderable(spec, env.kwargs, env.wrappers) if settings.video.interval else self.evaluation_environment
@@ -188,7 +190,7 @@ class Training:
 
     def close(self) -> None:
         """Close the environments."""
-        for environment in {self.evaluation_environment, self._shown}:
+        for environment in {self.evaluation_environment, self._shown, *self._sweep}:
             if environment is not None:
                 environment.close()
         self.run.close()
@@ -274,7 +276,9 @@ class Training:
         return evaluation
 
     def _evaluated(self, episodes: Iterable[int]) -> Evaluation:
-        return self.run.evaluate_in(self.evaluation_environment, episodes, lambda observation: self._heed())
+        if self.evaluation_environment is not None and not self._sweep:
+            self._sweep = with_others(self.evaluation_environment, self._make, ROWS)
+        return self.run.evaluate_in(self._sweep, episodes, lambda observation: self._heed())
 
     def _show(self) -> None:
         if self._shown is not None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,13 @@ from ddpg.environments import (
     find_environment,
     make_environment,
     make_vector,
+    with_others,
 )
 from ddpg.gradient_flow import GradientFlow
 from ddpg.replay_buffer import Batch, ReplayBuffer
 from ddpg.saving import agent_state, checkpoint, files
 from ddpg.saving.transition_log import TransitionLog
-from ddpg.training.evaluation import FIRST_SEED, Evaluation, evaluate
+from ddpg.training.evaluation import FIRST_SEED, ROWS, Evaluation, evaluate
 from ddpg.training.settings import AgentSettings, Settings
 from ddpg.training.telemetry import Telemetry, applied_gradients, target_actor_gap
 
@@ -172,34 +174,38 @@ class Run:
         """Evaluate the policy as it is, without exploration; episode i starts from `reset(seed=10000 + i)`."""
         whole("episodes", episodes, least=1)
         if self.settings.evaluation.shared and self.evaluation is None:
-            return self.evaluate_in(None, range(episodes))
+            return self.evaluate_in([], range(episodes))
         env = self.settings.env
-        environment = make_environment(self.environment, env.kwargs, wrappers=env.wrappers)
+        make = partial(make_environment, self.environment, env.kwargs, wrappers=env.wrappers)
+        environments = with_others(make(), make, 1 if self.settings.evaluation.shared else min(ROWS, episodes))
         try:
-            return self.evaluate_in(environment, range(episodes))
+            return self.evaluate_in(environments, range(episodes))
         finally:
-            environment.close()
+            for environment in environments:
+                environment.close()
 
     def evaluate_in(
         self,
-        environment: CheckedEnvironment | None,
+        environments: Sequence[CheckedEnvironment],
         episodes: Iterable[int],
         see: Callable[[np.ndarray], None] = lambda observation: None,
     ) -> Evaluation:
-        """Evaluate in an environment; None: in the only one, that of the training, whose episode is then over.
+        """Evaluate in these environments; none: in the only one, that of the training, whose episode is then over.
 
         The statistics of wrappers are those that the run's own environments have gathered. The critic's values are in
         the environment's units, also where the rewards that it learns from are normalized.
         """
-        used = environment or self.collector.single
-        used.freeze(self.collector.statistics if self._statistics is None else self._statistics)
+        used = environments or [self.collector.single]
+        statistics = self.collector.statistics if self._statistics is None else self._statistics
+        for environment in used:
+            environment.freeze(statistics)
         limit = self.settings.evaluation.max_episode_steps
         try:
             evaluation = evaluate(self.agent, used, episodes, limit, see)
         finally:
-            if environment is None:
-                used.thaw()
-        if environment is None:
+            if not environments:
+                self.collector.single.thaw()
+        if not environments:
             self.end_episodes()
         scale = self._reward_scale.value if self.settings.normalize_rewards else 1.0
         return evaluation._replace(start_values=scale * evaluation.start_values)

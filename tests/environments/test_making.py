@@ -1,17 +1,18 @@
 """What a user names is found and made, or refused in a sentence that says what is wrong with it."""
 
+import functools
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
 import numpy as np
-import own_environments  # noqa: F401  (whose names a fixture would else take back)
+import own_environments  # (whose names a fixture would else take back)
 import pytest
 
 from ddpg import InputError
 from ddpg.base.errors import FaultyEnvironmentError, Note
-from ddpg.environments import Collector, find_environment, make_environment, make_vector
+from ddpg.environments import Collector, find_environment, make_environment, make_vector, with_others
 from ddpg.environments.making import _note
 
 
@@ -213,3 +214,13 @@ def test_observations_of_no_fixed_size_are_refused(own_module):
     sys.modules[name].Own.observation_space = space
     with pytest.raises(InputError, match=r"observation space Dict\('bag': Sequence.*DDPG takes only a Box"):
         make_environment(f"{name}:Own", {})
+
+
+@pytest.mark.parametrize(("name", "count"), [("Walk", 3), ("OneWorld", 1), ("Alone", 1)])
+def test_an_environment_gets_others_beside_it_where_they_can_be(name, count):
+    make = functools.partial(make_environment, f"own_environments:{name}-v0", {})
+    several = with_others(make(), make, 3)
+    assert len({id(each.unwrapped) for each in several}) == len(several) == count
+    for each in several:
+        each.close()
+    assert own_environments.Alone.there == 0

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from conftest import ACTIONS, OBSERVATIONS, make_agent
 
-from ddpg.training.evaluation import _value, evaluate
+from ddpg.training.evaluation import ROWS, _values, evaluate
 
 
 class Starts(gymnasium.Env):
@@ -26,8 +26,20 @@ def test_episodes_start_from_their_seeds_and_the_policy_acts_without_noise():
     found = evaluate(agent, Starts(), range(3))
     assert found.lengths.tolist() == [1, 2, 3]
     paid = {left: float(agent.act(np.full(3, left / 10))[0]) for left in (1, 2, 3)}
-    np.testing.assert_allclose(found.returns, [paid[1], paid[2] + paid[1], paid[3] + paid[2] + paid[1]])
-    assert evaluate(agent, Starts(), [2]).returns[0] == found.returns[2]
+    np.testing.assert_allclose(found.returns, [paid[1], paid[2] + paid[1], paid[3] + paid[2] + paid[1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, ROWS])
+def test_how_many_run_side_by_side_changes_no_bit(count):
+    agent = make_agent(hidden_sizes=(300, 300))
+    alone = evaluate(agent, Starts(), range(23))
+    together = evaluate(agent, [Starts() for _ in range(count)], range(23))
+    single = [evaluate(agent, Starts(), [number]) for number in range(23)]
+    unordered = evaluate(agent, [Starts() for _ in range(count)], [20, 10, 0, 3])
+    for figure in alone._fields:
+        np.testing.assert_array_equal(getattr(together, figure), getattr(alone, figure))
+        np.testing.assert_array_equal([getattr(each, figure)[0] for each in single], getattr(alone, figure))
+        np.testing.assert_array_equal(getattr(unordered, figure), getattr(alone, figure)[[20, 10, 0, 3]])
 
 
 def test_the_bias_is_what_the_critic_promises_at_the_start_beyond_what_follows_discounted():
@@ -36,7 +48,7 @@ def test_the_bias_is_what_the_critic_promises_at_the_start_beyond_what_follows_d
     start = np.full(3, 0.3)
     paid = [float(agent.act(np.full(3, left / 10))[0]) for left in (3, 2, 1)]
     np.testing.assert_allclose(found.discounted_returns, [paid[0] + paid[1] / 2 + paid[2] / 4])
-    np.testing.assert_allclose(found.start_values, [_value(agent, start, agent.act(start))])
+    np.testing.assert_allclose(found.start_values, _values(agent, start, agent.act(start)))
     assert found.q_bias == (found.start_values - found.discounted_returns)[0]
 
 
@@ -44,7 +56,7 @@ def test_an_episode_is_cut_off_at_the_limit_and_counted_up_to_there():
     agent = make_agent()
     whole, cut = evaluate(agent, Starts(), [8]), evaluate(agent, Starts(), [8], max_episode_steps=4)
     assert (whole.lengths[0], cut.lengths[0]) == (9, 4)
-    assert cut.returns[0] == sum(float(agent.act(np.full(3, left / 10))[0]) for left in (9, 8, 7, 6))
+    assert cut.returns[0] == pytest.approx(sum(float(agent.act(np.full(3, left / 10))[0]) for left in (9, 8, 7, 6)))
 
 
 def test_before_every_step_one_may_say_that_it_is_enough():

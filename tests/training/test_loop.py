@@ -48,7 +48,7 @@ def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["Dice", "Normalised"])
+@pytest.mark.parametrize("name", ["Dice", "Normalised", "OneWorld"])
 @pytest.mark.parametrize(
     "changes", [{}, {"env__num_envs": 3}, {"env__num_envs": 2, "env__asynchronous": True}], ids=str
 )

@@ -33,7 +33,7 @@ def test_the_first_signal_is_a_request(number):
 def test_a_terminal_that_is_closed_is_a_request_too_unless_that_is_ignored(ignored):
     program = (
         "import os, signal, sys\nfrom ddpg.training.stopping import stop_requests\n"
-        f"if {ignored}: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does\n"
+        f"signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if ignored else 'SIG_DFL'})  # as with nohup, or without\n"
         "with stop_requests() as request:\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n    print('nobody reads this any more')\n"
         "    sys.exit(7 if request.number == signal.SIGHUP else 8)"
