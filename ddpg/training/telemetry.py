@@ -4,11 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import yaml
-from matplotlib.figure import Figure
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -20,6 +19,9 @@ from ddpg.base.progress import Bar
 from ddpg.gradient_flow import GradientFlow
 from ddpg.training.evaluation import Evaluation
 from ddpg.training.settings import flat
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # The target critic is in neither optimizer, and the target actor not in the actor's, under any option.
 _SHOWN = {"critic_loss": ("actor", "target_actor", "critic"), "actor_loss": ("actor", "critic")}
@@ -200,7 +202,7 @@ class Telemetry:
         summary = Summary(value=[Summary.Value(tag="policy/video", image=image)])
         self._write(lambda to: to.file_writer.add_summary(summary, step))  # type: ignore[attr-defined]
 
-    def picture(self, step: int, figure: Figure) -> None:
+    def picture(self, step: int, figure: "Figure") -> None:
         """Write the picture of values and actions over the state space."""
         self._write(lambda to: to.add_figure("policy/value_and_policy", figure, step))
 

@@ -1,16 +1,17 @@
 """A picture of a policy over a state space of two or three dimensions: values V(s) = Q(s, μ(s)) and actions μ(s)."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from ddpg.agent import DDPG
 from ddpg.base.spaces import size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def drawable(space: Box) -> bool:
@@ -18,7 +19,7 @@ def drawable(space: Box) -> bool:
     return size(space) in (2, 3)
 
 
-def landscape(agent: DDPG, observed: np.ndarray, trajectory: np.ndarray) -> Figure:
+def landscape(agent: DDPG, observed: np.ndarray, trajectory: np.ndarray) -> "Figure":
     """Draw a panel of values, and one of each of the action's first three dimensions.
 
     The axes are the observation's first two numbers, with a third at its median; or, if those two lie on the unit
@@ -29,6 +30,9 @@ def landscape(agent: DDPG, observed: np.ndarray, trajectory: np.ndarray) -> Figu
         observed: observations `(n, obs)`, of as many of the states as possible.
         trajectory: the observations `(steps, obs)` of an episode, drawn as a line.
     """
+    from matplotlib.figure import Figure  # which takes as long as the rest of the training's start
+    from matplotlib.patheffects import withStroke
+
     space, line, median = agent.observation_space, trajectory.T[:2].copy(), np.median(observed, axis=0)
     low, high = (
         np.where(abs(bound.ravel()) < 1e6, bound.ravel(), np.quantile(observed, level, axis=0))  # 1e38 is no bound
