@@ -1,56 +1,18 @@
-"""The update and the actor of an agent as compiled graphs.
+"""The update of an agent as a compiled graph.
 
-There is no second definition of the algorithm: `DDPG.update` and `Actor.forward` are run once, recorded, and the record
-is what runs from then on.
+There is no second definition of the algorithm: `DDPG.update` is run once, recorded, and the record is what runs then.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ddpg.agent import DDPG
 from ddpg.base import optimizers
 from ddpg.compiled import compilation
-from ddpg.compiled.recording import record_actor, record_update, state_tensors
+from ddpg.compiled.recording import record_update, state_tensors
 from ddpg.replay_buffer import Batch
-
-
-class CompiledPolicy:
-    """The function `agent.policy` with the actor compiled; equal to it but for rounding.
-
-    The actor is compiled once for each number of observations.
-    """
-
-    def __init__(self, agent: DDPG) -> None:
-        self._agent = agent
-        self._dtype = np.float64 if agent.dtype == torch.float64 else np.float32
-        self._compiled: dict[int, Callable[[np.ndarray], np.ndarray]] = {}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CompiledPolicy, (self._agent,)  # compiled code holds the very tensors of its agent
-
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Map observations `(n, obs)` to actions `(n, act)`; raise `CompilationError` if there is no compiler."""
-        run = self._compiled.get(len(observations))
-        if run is None:
-            run = self._compiled[len(observations)] = self._compile(observations.shape)
-        return run(observations)
-
-    def _compile(self, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
-        array = np.zeros(shape, self._dtype)
-        inputs = torch.from_numpy(array)  # the same memory
-        example = inputs.to(self._agent.device)
-        recording, tensors = record_actor(self._agent.actor, example)
-        actor = compilation.build(recording, tensors, [example], "the actor")
-
-        def run(observations: np.ndarray) -> np.ndarray:
-            array[:] = observations
-            return actor([inputs.to(example.device)])[0].numpy(force=True)
-
-        return run
 
 
 class CompiledUpdate:
@@ -64,6 +26,9 @@ class CompiledUpdate:
     On a GPU the update becomes one CUDA graph.
     """
 
+    actions: Tensor | None = None
+    """`(n, act)`: what the updated actor says to the observations of the latest call, if it was given some"""
+
     def __init__(self, agent: DDPG) -> None:
         self.agent = agent
         self._prepared: dict[Hashable, tuple[list[str], compilation.Function]] = {}
@@ -71,25 +36,33 @@ class CompiledUpdate:
     def __reduce__(self) -> tuple[Any, ...]:
         return CompiledUpdate, (self.agent,)
 
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, observations: Tensor | None = None) -> dict[str, Tensor]:
         """Update the agent, and return the measurements of `DDPG.update`.
+
+        Args:
+            batch: as for `DDPG.update`.
+            observations: `(n, obs)`, for which the same code computes `actions`; not in the first update.
 
         Raises:
             InputError: if the batch does not fit the spaces.
             RecordingError: if stop, freeze or optimizer cannot be recorded.
             CompilationError: if there is no C++ compiler. In either case the agent is as it was.
         """
+        self.actions = None
         if not self.agent.critic_updates:
             return self.agent.update(batch)
         optimizers.check_gradients_are_recorded()
-        layouts = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in batch)
+        inputs = batch if observations is None else (*batch, observations)
+        layouts = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         key = (self.agent.gradient_stop.phase(self.agent.critic_updates + 1), layouts)
         if key not in self._prepared:
             self.agent.check(batch)
-            recording, tags = record_update(self.agent, batch)
-            run = compilation.build(recording, state_tensors(self.agent), batch, "the update")
+            recording, tags = record_update(self.agent, batch, observations)
+            run = compilation.build(recording, state_tensors(self.agent), inputs, "the update")
             self._prepared[key] = tags, run
         tags, run = self._prepared[key]
-        measurements = dict(zip(tags, run(batch), strict=True))
+        outputs = run(inputs)
         self.agent.critic_updates += 1
-        return measurements
+        if observations is not None:
+            self.actions = outputs.pop()
+        return dict(zip(tags, outputs, strict=True))

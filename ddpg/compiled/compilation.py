@@ -147,7 +147,12 @@ def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> b
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
             program = torch.export.export(graph, examples, strict=False)
             # Its patterns would put sums of products and biases, which fuse with what follows, together again.
-            configs = {"pattern_matcher": False, "cpp.cxx": (None, compiler)}
+            configs = {
+                "pattern_matcher": False,
+                "cpp.cxx": (None, compiler),
+                "aot_inductor.precompile_headers": False,
+                "cpp.vec_isa_ok": True,
+            }
             aoti_compile_and_package(program, package_path=package, inductor_configs=configs)
         compiled = package.getvalue()
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:  # that nobody else may read or write

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ddpg.agent import DDPG
@@ -35,9 +35,10 @@ class Recording(NamedTuple):
     """which tensors of the state it takes"""
 
 
-def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
+def record_update(agent: DDPG, batch: Batch, observations: Tensor | None = None) -> tuple[Recording, list[str]]:
     """Record `agent.update` as a function of `state_tensors(agent)` and a batch; return also its measurements' tags.
 
+    With observations `(n, obs)` the function takes such after the batch, and returns the updated actor's actions last.
     The agent itself is not updated. Its optimizers must have made their state, in an earlier update.
 
     Raises:
@@ -56,13 +57,14 @@ def record_update(agent: DDPG, batch: Batch) -> tuple[Recording, list[str]]:
     tags: list[str] = []
 
     def update(*tensors: Tensor) -> list[Tensor]:
-        measurements = twin.update(Batch(*tensors))
+        measurements = twin.update(Batch(*tensors[: len(batch)]))
         twin.clear_gradients()
         tags[:] = measurements
-        return list(measurements.values())
+        with torch.no_grad():
+            return [*measurements.values(), *map(twin.actor, tensors[len(batch) :])]
 
     before, remembered = state_tensors(twin), _remembered(twin)
-    recording = _record(update, batch, before)
+    recording = _record(update, batch if observations is None else (*batch, observations), before)
     if _remembered(twin) != remembered:
         raise RecordingError(
             "the gradient stop or the critic freeze remembers something from one update to the next, or draws random "
@@ -98,17 +100,6 @@ def _remembered(agent: DDPG) -> bytes:
         return pickle.dumps(found)
     except Exception:  # functions without a name, for instance
         return repr(found).encode()
-
-
-def record_actor(actor: nn.Module, observations: Tensor) -> tuple[Recording, list[Tensor]]:
-    """Record the actor as a function of its parameters and buffers, also returned, and of observations `(n, obs)`."""
-
-    def forward(observations: Tensor) -> list[Tensor]:
-        with torch.no_grad():
-            return [actor(observations)]
-
-    tensors = [*actor.parameters(), *actor.buffers()]
-    return _record(forward, [observations], tensors), tensors
 
 
 def state_tensors(agent: DDPG) -> list[Tensor]:

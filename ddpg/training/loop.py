@@ -7,12 +7,12 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from gymnasium.envs.registration import EnvSpec
@@ -23,7 +23,6 @@ from tqdm import tqdm
 from ddpg.base.errors import FaultyEnvironmentError, Note
 from ddpg.base.memory import check_memory
 from ddpg.base.progress import fleeting
-from ddpg.compiled.agent import CompiledPolicy, CompiledUpdate
 from ddpg.compiled.compilation import CompilationError
 from ddpg.compiled.recording import RecordingError
 from ddpg.environments import CheckedEnvironment, find_environment, make_environment, repeats, with_others
@@ -37,8 +36,6 @@ from ddpg.training.stopping import Stopped, StopRequest, stop_requests
 from ddpg.watching.video import renderable
 
 _AVAILABLE_THREADS = torch.get_num_threads()  # as many as cores, or as OMP_NUM_THREADS says
-
-Result = TypeVar("Result")
 
 
 def suitable_threads(hidden_sizes: Sequence[int], batch_size: int) -> int:
@@ -108,7 +105,6 @@ class Training:
         self._seconds = 0.0
         self._started = time.perf_counter()
         self._request = StopRequest()
-        self._choose_code(settings.compile)
 
     def load(self, content: dict[str, Any]) -> None:
         """Go on from the content of a checkpoint.
@@ -133,7 +129,6 @@ class Training:
         self._seconds = self.run.load(content)
         if (self.run.folder / RESULT_NAME).exists():
             self.run.ends = False  # what a callback has ended, somebody wants to go on with
-        self._choose_code(self.settings.compile)
 
     def train(self) -> Evaluation:
         """Train up to `total_steps`, write checkpoints and result, and return the final evaluation.
@@ -208,7 +203,7 @@ class Training:
     def advance(self) -> None:
         """Take one step in every environment, and do all that is due after it."""
         before = self.step
-        self._or_plainly(self.run.interact)
+        self.run.interact()
         self._learn()
         if self._due(self.settings.evaluation.interval, before):
             started = time.perf_counter()
@@ -246,10 +241,16 @@ class Training:
             batch = self.run.sample()
             if shown or audit:
                 self.run.measure(batch, shown, audit)
-            self.run.check(self._or_plainly(partial(self._learn_from, batch)))
+            self.run.check(self._update(batch))
 
-    def _learn_from(self, batch: Batch) -> Mapping[str, Tensor]:
-        return self._update(batch)
+    def _update(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Update; if that cannot be recorded or compiled, with eager code from now on."""
+        try:
+            return self.run.update(batch)
+        except (RecordingError, CompilationError) as error:
+            tqdm.write(f"{error} The run goes on without.", file=sys.stderr)
+            self.run.compiled_update = None
+            return self.run.update(batch)
 
     def _updates_until(self, step: int) -> int:
         """Return the number of gradient steps due by an environment step."""
@@ -283,18 +284,3 @@ class Training:
     def _show(self) -> None:
         if self._shown is not None:
             show(self.run, self._shown, self._heed)
-
-    def _or_plainly(self, do: Callable[[], Result]) -> Result:
-        """Call `do`; if code cannot be recorded or compiled, once more with eager code."""
-        try:
-            return do()
-        except (RecordingError, CompilationError) as error:
-            tqdm.write(f"{error} The run goes on without.", file=sys.stderr)
-            self._choose_code(compiled=False)
-            return do()
-
-    def _choose_code(self, compiled: bool) -> None:
-        """Choose what acts and updates: compiled code or eager."""
-        agent = self.run.agent
-        self.run.compiled_policy = CompiledPolicy(agent) if compiled else None
-        self._update: Callable[[Batch], Mapping[str, Tensor]] = CompiledUpdate(agent) if compiled else agent.update

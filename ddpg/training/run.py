@@ -21,7 +21,8 @@ from ddpg.base.custom_networks import Network
 from ddpg.base.errors import InputError, real, require, whole
 from ddpg.base.memory import peak_memory
 from ddpg.base.normalization import RewardScale
-from ddpg.compiled.agent import CompiledPolicy
+from ddpg.base.spaces import as_rows
+from ddpg.compiled.agent import CompiledUpdate
 from ddpg.compiled.recording import state_tensors
 from ddpg.environments import (
     CheckedEnvironment,
@@ -105,8 +106,8 @@ class Run:
 
     telemetry: Telemetry
     """while the run is under way"""
-    compiled_policy: CompiledPolicy | None = None
-    """acts in place of the agent's actor, if there is one"""
+    _policy_output: np.ndarray | None = None
+    """`(num_envs, act)`: what the actor says to the next observations, where the latest update has computed it too"""
     evaluation: Evaluation | None = None
     """the final one, when training has ended"""
     _statistics: Statistics | None = None
@@ -131,6 +132,7 @@ class Run:
         self.buffer = ReplayBuffer(
             settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
         )
+        self.compiled_update = CompiledUpdate(self.agent) if settings.compile else None
         self._sampler = self.buffer.sampler(settings.batch_size)
         self._n_step = NStep(settings.n_step, settings.agent.discount, env.num_envs)
         self._reward_scale = RewardScale(settings.agent.discount, env.num_envs)
@@ -238,6 +240,7 @@ class Run:
         """Cut off the episodes under way, as truncated, and begin the next ones."""
         self._store(self._n_step.close())
         self.collector.restart()
+        self._policy_output = None
         self.agent.exploration.reset()
         self._reward_scale.reset()
         self.returns[:] = self.lengths[:] = 0
@@ -249,9 +252,22 @@ class Run:
             batch.rewards.div_(self._reward_scale.value)
         return batch
 
+    def update(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Update the agent; compiled code computes what the actor says next in the same call."""
+        if self.compiled_update is None:
+            return self.agent.update(batch)
+        rows = as_rows(self.agent.observation_space, self.collector.observations, "observation")
+        observations = torch.from_numpy(np.ascontiguousarray(rows)).to(self.agent.device, self.agent.dtype)
+        measurements = self.compiled_update(batch, observations)
+        actions = self.compiled_update.actions
+        self._policy_output = None if actions is None else actions.numpy(force=True)
+        return measurements
+
     def _actions(self) -> np.ndarray:
         if self.step >= self.settings.learning_starts:
-            actions = self.agent.act(self.collector.observations, explore=True, policy=self.compiled_policy)
+            output, self._policy_output = self._policy_output, None
+            policy = None if output is None else lambda observations: output
+            actions = self.agent.act(self.collector.observations, explore=True, policy=policy)
             if not np.isfinite(actions).all():
                 raise self._diverged("the actor's action is not finite")
             return actions
@@ -360,6 +376,7 @@ class Run:
                 "statistics": self.collector.statistics,
                 "n_step": self._n_step.state_dict(),
                 "reward_scale": self._reward_scale.state_dict(),
+                "policy_output": self._policy_output,
             },
         }
         checkpoint.save(self.folder / checkpoint.FOLDER / checkpoint.name(self.step), content)
@@ -386,6 +403,7 @@ class Run:
         state = content["training"]
         self._compare(content["agent"])
         self.agent = load_agent(content["agent"], self.settings.agent, self.settings.device)
+        self.compiled_update = CompiledUpdate(self.agent) if self.settings.compile else None
         with checkpoint.refusing(f"{self.folder}: the checkpoint does not fit its run", "train anew."):
             self._log = TransitionLog(self.folder, state["parts"])
             oldest = max(0, whole("added", state["buffer"]["added"], least=0) - self.buffer.capacity)
@@ -399,6 +417,8 @@ class Run:
             self._n_step.load_state_dict(state["n_step"])
             self._reward_scale.load_state_dict(state["reward_scale"])
             self.ends = bool(state["ends"])
+            if (output := state["policy_output"]) is not None:
+                self._policy_output = np.asarray(output).reshape(self.settings.env.num_envs, -1)
             seconds = real("seconds", state["seconds"], least=0)
         self._described = content["settings"] == self.settings.model_dump()
         return seconds

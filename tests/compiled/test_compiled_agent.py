@@ -15,7 +15,6 @@ from test_gradient_stop import SOUND as SOUND_STOPS
 
 from ddpg import Batch, CompiledUpdate, InputError
 from ddpg.base.optimizers import OPTIMIZERS
-from ddpg.compiled.agent import CompiledPolicy
 from ddpg.compiled.recording import RecordingError
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.gradient_stop import EditGradient, GradientStop
@@ -90,10 +89,12 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     update = CompiledUpdate(copy.deepcopy(eager))
     for seed in range(10):
         batch = columns_of_one_tensor(make_batch(seed=seed, dtype=DOUBLE))
-        expected, measurements = eager.update(batch), update(batch)
+        expected, measurements = eager.update(batch), update(batch, batch.observations[:1])
         assert {tag: value.item() for tag, value in measurements.items()} == pytest.approx(
             {tag: value.item() for tag, value in expected.items()}
         )
+        if seed:
+            assert update.actions.numpy() == pytest.approx(eager.policy(batch.observations[:1].numpy()))
     assert distance(eager, update.agent) < 1e-12
     assert update.agent.critic_updates == 10
     (compiled,) = tmp_path.rglob("*.pt2")
@@ -102,7 +103,7 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     monkeypatch.setattr("ddpg.compiled.compilation._compile", None)
     again = CompiledUpdate(copy.deepcopy(eager))
     batch = columns_of_one_tensor(make_batch(seed=11, dtype=DOUBLE))
-    again(batch)
+    again(batch, batch.observations[:1])
     eager.update(batch)
     assert distance(eager, again.agent) < 1e-12
 
@@ -111,17 +112,6 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     contiguous = make_batch(seed=11, dtype=DOUBLE)
     assert list(again(contiguous).values()) == list(contiguous[:3])
     assert compiled.parent.stat().st_mode & 0o077 == 0  # what lies there is run, so nobody else may write there
-
-
-@pytest.mark.long
-def test_compiled_policies_equal_eager_ones(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    agent = double_agent(hidden_sizes=(8,))
-    policy = CompiledPolicy(agent)
-    for seed in range(3):
-        agent.update(make_batch(seed=seed, dtype=DOUBLE))
-        observation = make_batch(seed=seed, rows=1).observations.numpy()
-        assert agent.act(observation, policy=policy) == pytest.approx(agent.act(observation), abs=1e-5)
 
 
 def test_a_batch_that_does_not_fit_is_refused_as_by_the_agent():
@@ -149,16 +139,18 @@ def test_what_cannot_be_recorded_is_said_and_leaves_the_agent_as_it_was():
     assert agent.critic_updates == 1
 
 
-def test_a_compiled_policy_acts_as_the_agent_does(interpreted):
-    agent = make_agent()
-    policy = CompiledPolicy(agent)
-    for rows in (1, 4):
-        observations = make_batch(rows=rows).observations.numpy()
-        for _ in range(2):  # what an update changes, a policy compiled before it sees
-            expected = agent.act(observations)
-            assert agent.act(observations, policy=policy) == pytest.approx(expected, abs=1e-6)
-            agent.update(make_batch())
-        assert agent.act(observations) != pytest.approx(expected, abs=1e-6)
+def test_an_update_says_what_the_updated_actor_does(interpreted):
+    update = CompiledUpdate(make_agent())
+    update(make_batch(), make_batch(rows=1).observations)
+    assert update.actions is None  # the first one runs eagerly
+    for seed, rows in enumerate((1, 4, 4)):
+        observations = make_batch(rows=rows, seed=seed).observations
+        before = update.agent.policy(observations.numpy())
+        assert list(update(make_batch(seed=seed), observations)) == ["losses/critic", "values/q_mean", "losses/actor"]
+        assert update.actions.numpy() == pytest.approx(update.agent.policy(observations.numpy()), abs=1e-6)
+        assert update.actions.numpy() != pytest.approx(before, abs=1e-6)
+    update(make_batch())
+    assert update.actions is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -171,9 +163,9 @@ def test_captured_updates_equal_eager_ones(optimizer):
         agent.update(batch)
         captured(batch)
     assert distance(agent, captured.agent) < 1e-4
-    policy = CompiledPolicy(captured.agent)
-    observations = make_batch(rows=1).observations.numpy()
-    assert captured.agent.act(observations, policy=policy) == pytest.approx(captured.agent.act(observations), abs=1e-4)
+    observations = make_batch(rows=1).observations
+    captured(make_batch().to("cuda"), observations.to("cuda"))
+    assert captured.actions.numpy(force=True) == pytest.approx(captured.agent.policy(observations.numpy()), abs=1e-4)
 
 
 USES = {
@@ -312,13 +304,11 @@ DUPLICATES = [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
 def test_copies_of_what_is_compiled_work_on_the_copied_agent(interpreted, duplicate):
     eager = double_agent(optimizer="SGD")
     kept = {"agent": copy.deepcopy(eager)}
-    kept |= {"update": CompiledUpdate(kept["agent"]), "policy": CompiledPolicy(kept["agent"])}
+    kept["update"] = CompiledUpdate(kept["agent"])
     batches = [make_batch(seed=seed, dtype=DOUBLE) for seed in range(6)]
     for batch in batches[:3]:
         kept["update"](batch)
         eager.update(batch)
-    observation = batches[0].observations[:1].numpy()
-    kept["policy"](observation)
     other = duplicate(kept)
     for batch in batches[3:]:
         other["update"](batch)
@@ -326,8 +316,6 @@ def test_copies_of_what_is_compiled_work_on_the_copied_agent(interpreted, duplic
     for batch in batches[3:]:
         eager.update(batch)
     assert distance(other["agent"], eager) < 1e-9
-    assert other["policy"](observation) == pytest.approx(eager.policy(observation), abs=1e-9)
-    assert kept["policy"](observation) != pytest.approx(eager.policy(observation), abs=1e-9)
 
 
 @pytest.mark.parametrize("done", [0, 2])

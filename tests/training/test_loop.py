@@ -48,7 +48,7 @@ def test_environments_in_processes_of_their_own_make_no_difference(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["Dice", "Normalised", "OneWorld"])
+@pytest.mark.parametrize("name", ["Dice", "Normalised"])
 @pytest.mark.parametrize(
     "changes", [{}, {"env__num_envs": 3}, {"env__num_envs": 2, "env__asynchronous": True}], ids=str
 )
@@ -68,6 +68,12 @@ def test_what_outlives_an_episode_is_repeated_resumed_and_evaluated_alike(tmp_pa
     environment.freeze(content["training"]["statistics"])
     found = evaluate(DDPG.load(tmp_path / "whole"), environment, range(5))
     np.testing.assert_array_equal(found.returns, evaluation.returns)
+
+
+def test_environments_that_share_a_world_are_evaluated_one_after_the_other(tmp_path):
+    trained, evaluation = run(tmp_path, own("OneWorld"))
+    environment = make_environment("own_environments:OneWorld-v0", {})
+    np.testing.assert_array_equal(evaluate(trained.agent, environment, range(5)).returns, evaluation.returns)
 
 
 @pytest.mark.parametrize("name", ["Remembers", "Unseeded"])

@@ -22,14 +22,14 @@ def test_what_is_shown_of_an_update_is_what_the_update_itself_goes_on_to_return(
         total_steps=80, log_interval=5, agent__optimizer=optimizer, agent__optimizer_options={"weight_decay": 1e-3}
     )
     training = Training(settings, tmp_path)
-    update, returned = training._update, []
+    update, returned = training.run.update, []
 
     def keep(batch):
         measurements = update(batch)
         returned.append({tag: float(value) for tag, value in measurements.items()})
         return measurements
 
-    training._update = keep
+    training.run.update = keep
     training.train()
     training.close()
     curves = scalars(tmp_path)
