@@ -59,7 +59,7 @@ def one_thread() -> Iterator[None]:
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the recorded graph operation by operation: what is compiled, without the half minute of compiling."""
 
-    def interpret(graph, state, inputs, what):
+    def interpret(graph, state, inputs):
         return torch.no_grad()(lambda inputs: graph(*state, *inputs))
 
     monkeypatch.setattr("ddpg.compiled.compilation._load", interpret)

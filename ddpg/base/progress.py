@@ -40,15 +40,14 @@ class Bar(tqdm):  # type: ignore[type-arg] # it takes none when the program runs
     Args:
         title: first word of the line.
         parts: formats of what follows the bar, by names; the least important last. Empty ones are left out.
-        shown: whether there is a bar at all.
         options: further arguments of `tqdm`. With `leave=False` there are no lines in a log.
     """
 
-    def __init__(self, title: str, parts: dict[str, str], shown: bool = True, **options: Any) -> None:
+    def __init__(self, title: str, parts: dict[str, str], **options: Any) -> None:
         self.parts = parts
         terminal = sys.stderr.isatty()
         notebook = type(sys.stderr).__module__ == "ipykernel.iostream"  # redraws a line too, but has no width
-        if not (shown and (terminal or notebook or options.get("leave", True))):
+        if not (terminal or notebook or options.get("leave", True)):
             options["disable"] = True
         if notebook:
             options["ncols"] = 100

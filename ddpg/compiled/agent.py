@@ -58,7 +58,7 @@ class CompiledUpdate:
         if key not in self._prepared:
             self.agent.check(batch)
             recording, tags = record_update(self.agent, batch, observations)
-            run = compilation.build(recording, state_tensors(self.agent), inputs, "the update")
+            run = compilation.build(recording, state_tensors(self.agent), inputs)
             self._prepared[key] = tags, run
         tags, run = self._prepared[key]
         outputs = run(inputs)

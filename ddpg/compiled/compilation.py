@@ -26,7 +26,7 @@ class CompilationError(RuntimeError):
     """Raised when a graph cannot be compiled on this machine; eagerly the same can be run all the same."""
 
 
-def build(recording: Recording, state: Sequence[Tensor], inputs: Sequence[Tensor], what: str) -> Function:
+def build(recording: Recording, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Function:
     """Compile a recording to a function of inputs that lie in memory as these do, reading and writing this state.
 
     On a CPU the compiled code is kept in a cache, so that the next process finds it there.
@@ -35,7 +35,6 @@ def build(recording: Recording, state: Sequence[Tensor], inputs: Sequence[Tensor
         recording: the recorded function.
         state: the tensors that `recording.places` counts in; not altered by this.
         inputs: example inputs.
-        what: name of the function, for the progress shown.
 
     Raises:
         CompilationError: if there is no C++ compiler, the cache cannot be used, or the device is neither.
@@ -46,7 +45,7 @@ def build(recording: Recording, state: Sequence[Tensor], inputs: Sequence[Tensor
         return _capture(recording.graph, state, inputs)
     if device != "cpu":
         raise CompilationError(f"device={device}: code is compiled for CPU and CUDA only.")
-    return _load(recording.graph, state, inputs, what)
+    return _load(recording.graph, state, inputs)
 
 
 def _capture(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Function:
@@ -80,11 +79,11 @@ def _capture(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Te
     return run
 
 
-def _load(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tensor], what: str) -> Function:
+def _load(graph: fx.GraphModule, state: Sequence[Tensor], inputs: Sequence[Tensor]) -> Function:
     path = _cache_folder() / f"{_digest(graph, (*state, *inputs))}.checked.pt2"
     package = _read(path)
     if package is None:
-        with under_way(f"compiling {what}, once for this network and batch"):
+        with under_way("compiling the update, once for this network and batch: some 20 s, more on a busy machine"):
             package = _compile(graph, (*state, *inputs), path)
     try:
         # Unpacked here, since a loader that unpacks by itself leaves its folder behind when its process is killed.
@@ -141,18 +140,19 @@ def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> b
     examples = tuple(empty.copy_(tensor) for empty, tensor in zip(layout, inputs, strict=True))
     unfinished: Path | None = None
     try:
-        from torch._inductor import aoti_compile_and_package  # takes seconds, and is needed only here
+        from torch._inductor import aoti_compile_and_package, config  # takes seconds, and is needed only here
 
         package = io.BytesIO()
         with warnings.catch_warnings(action="ignore"):  # of PyTorch, about PyTorch
             program = torch.export.export(graph, examples, strict=False)
-            # Its patterns would put sums of products and biases, which fuse with what follows, together again.
             configs = {
-                "pattern_matcher": False,
                 "cpp.cxx": (None, compiler),
-                "aot_inductor.precompile_headers": False,
-                "cpp.vec_isa_ok": True,
+                # Its patterns would put sums of products and biases, which fuse with what follows, together again.
+                "pattern_matcher": False,
+                "cpp.vec_isa_ok": True,  # what the processor says of itself is not tried out: 8 s
             }
+            if hasattr(config.aot_inductor, "precompile_headers"):  # not in every version
+                configs["aot_inductor.precompile_headers"] = False  # which two files do not repay: 13 s
             aoti_compile_and_package(program, package_path=package, inductor_configs=configs)
         compiled = package.getvalue()
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:  # that nobody else may read or write

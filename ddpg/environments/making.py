@@ -3,6 +3,7 @@
 import difflib
 import functools
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -110,19 +111,21 @@ def with_others(
 ) -> list[CheckedEnvironment]:
     """Return an environment and others, `count` in all, to be stepped in turn.
 
-    It alone, where there can be no other, or where one changes what another does.
+    It alone, where there can be no other, where one changes what another does, or where it takes long to make one.
 
     Args:
         environment: the first.
         make: makes one like it.
         count: how many, the first included.
     """
-    several = [environment]
+    several, started = [environment], time.perf_counter()
     with suppress(InputError, FaultyEnvironmentError):
         while len(several) < count:
             several.append(make())
-            if len(several) == 2 and not independent(several[0], several[1]):
-                break
+            if len(several) == 2:
+                slow = time.perf_counter() - started > 1
+                if slow or not independent(several[0], several[1]):
+                    break
         else:
             return several
     for other in several[1:]:

@@ -50,6 +50,7 @@ class Worker:
         asked: list[int] = []
         former = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
         resource_tracker.ensure_running()  # which would unblock the signal
+        os.environ["TQDM_DISABLE"] = "1"  # heeded where tqdm is imported only then: not here
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -97,7 +98,6 @@ def started(makers: Makers) -> Iterator[dict[str, Worker]]:
 
 
 def _serve(connection: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.environ["TQDM_DISABLE"] = "1"
     with suppress(EOFError, BrokenPipeError):  # the parent has closed its end
         try:
             built = make(*arguments)

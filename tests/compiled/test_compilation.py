@@ -164,7 +164,7 @@ def load_with(loader, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(compilation, "_compile", lambda graph, inputs, path: package())
     monkeypatch.setattr(torch._C._aoti, "AOTIModelPackageLoader", loader)
-    return _load(graph_with([0.0, 1.0]), [], [torch.ones(2)], "a graph")
+    return _load(graph_with([0.0, 1.0]), [], [torch.ones(2)])
 
 
 @pytest.mark.parametrize("error", [RuntimeError, AttributeError, TypeError, ImportError, OSError])

@@ -108,7 +108,7 @@ def test_compiled_updates_equal_eager_ones(tmp_path, monkeypatch):
     assert distance(eager, again.agent) < 1e-12
 
     # Batches that lie otherwise in memory are another graph, never a wrong result.
-    monkeypatch.setattr("ddpg.compiled.compilation._load", lambda graph, state, inputs, what: lambda inputs: inputs[:3])
+    monkeypatch.setattr("ddpg.compiled.compilation._load", lambda graph, state, inputs: lambda inputs: inputs[:3])
     contiguous = make_batch(seed=11, dtype=DOUBLE)
     assert list(again(contiguous).values()) == list(contiguous[:3])
     assert compiled.parent.stat().st_mode & 0o077 == 0  # what lies there is run, so nobody else may write there
@@ -332,7 +332,7 @@ def test_a_recorded_update_without_gradients_is_refused_before_anything_changes(
 
 
 def test_a_recorded_update_that_fails_is_not_counted(monkeypatch):
-    def broken(graph, state, inputs, what):
+    def broken(graph, state, inputs):
         return lambda inputs: 1 / 0
 
     monkeypatch.setattr("ddpg.compiled.compilation._load", broken)

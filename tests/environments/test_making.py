@@ -1,6 +1,7 @@
 """What a user names is found and made, or refused in a sentence that says what is wrong with it."""
 
 import functools
+import itertools
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -224,3 +225,10 @@ def test_an_environment_gets_others_beside_it_where_they_can_be(name, count):
     for each in several:
         each.close()
     assert own_environments.Alone.there == 0
+
+
+def test_an_environment_that_takes_long_to_make_stays_alone(monkeypatch):
+    now = itertools.count(step=2)
+    monkeypatch.setattr("time.perf_counter", lambda: next(now))
+    make = functools.partial(make_environment, "own_environments:Walk-v0", {})
+    assert len(with_others(make(), make, 3)) == 1
