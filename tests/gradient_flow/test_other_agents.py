@@ -24,7 +24,7 @@ def audited(key):
         ("sb3_ddpg", CRITIC, "td3.py"),
         ("sb3_td3", CRITIC, "td3.py"),
         ("sb3_sac", 2 * CRITIC, "sac.py"),
-        ("tianshou_ddpg", CRITIC, "algorithm_base.py"),
+        ("tianshou_ddpg", CRITIC, "ddpg.py"),
         ("torchrl_ddpg", 0, None),
         ("torchrl_ddpg_one_backward", 0, None),
     ],
