@@ -295,14 +295,18 @@ class Run:
             shown: whether the measurements become points of the curves.
             audit: whether the update is traced, and its table and pictures are shown.
         """
-        agent = self._up_to_date_copy()
-        with GradientFlow(agent.modules(), trace=audit) as flow:
-            measurements = agent.update(batch)
         if shown:
-            gap = {"values/target_actor_gap": target_actor_gap(agent, batch.observations)}
-            self.telemetry.update(self.step, {**measurements, **gap, **applied_gradients(flow)})
+            agent = self._up_to_date_copy()
+            found: dict[str, Tensor | float] = {**agent.update_critic(batch), **applied_gradients(agent, "critic_loss")}
+            found |= {**agent.update_actor(batch), **applied_gradients(agent, "actor_loss")}
+            agent.update_targets()
+            found["values/target_actor_gap"] = target_actor_gap(agent, batch.observations)
+            self.telemetry.update(self.step, found)
             self.measured_step = self.step
         if audit:
+            agent = self._up_to_date_copy()
+            with GradientFlow(agent.modules(), trace=True) as flow:
+                agent.update(batch)
             self.telemetry.audit(self.step, flow)
 
     def _up_to_date_copy(self) -> DDPG:

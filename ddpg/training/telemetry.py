@@ -10,6 +10,7 @@ import torch
 import yaml
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
@@ -49,21 +50,21 @@ _LEAKS = ("critic_loss_to_actor", "critic_loss_to_target_actor", "actor_loss_to_
 
 _FINAL = ".final"  # ending of the event file that holds what follows the last checkpoint
 
-_LOSSES = {DDPG.update_critic.__name__: "critic_loss", DDPG.update_actor.__name__: "actor_loss"}
 
-
-def applied_gradients(flow: GradientFlow) -> dict[str, float]:
-    """Return the norm of the gradient that each loss's latest step applied to each module, after the stop or freeze.
+def applied_gradients(agent: DDPG, loss: str) -> dict[str, float]:
+    """Return the norm of the gradient that the loss's latest step applied to each module, after the stop or freeze.
 
     Args:
-        flow: audit of an agent's `modules()` around one update or more.
+        agent: has just updated the network of this loss; its gradients are still there.
+        loss: `critic_loss` or `actor_loss`.
     """
-    return {
-        f"gradient_flow/{loss}_to_{name}": step.applied.get(name, 0.0)
-        for step in flow.steps
-        for loss in [_LOSSES[step.place.function]]
-        for name in _SHOWN[loss]
+    optimizer = agent.critic_optimizer if loss == "critic_loss" else agent.actor_optimizer
+    held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    applied = {
+        name: [each.grad for each in module.parameters() if each in held and each.grad is not None]
+        for name, module in agent.modules().items()
     }
+    return {f"gradient_flow/{loss}_to_{name}": float(get_total_norm(applied[name])) for name in _SHOWN[loss]}
 
 
 def target_actor_gap(agent: DDPG, observations: Tensor) -> Tensor:
