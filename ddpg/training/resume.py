@@ -106,7 +106,7 @@ def _newest(folder: Path, steps: Sequence[int], typed: Mapping[str, Any]) -> dic
 def _whole_content(folder: Path, step: int) -> dict[str, Any]:
     """Return the content of a checkpoint; raise `InputError` if it or its part of the replay buffer is damaged."""
     path = folder / checkpoint.FOLDER / checkpoint.name(step)
-    found = checkpoint.load(path)
+    found = _load(path)
     with checkpoint.refusing(f"{path}: its transitions cannot be read", "it is damaged."):
         for _ in TransitionLog(folder, found.get("training", {}).get("parts", [])).read():
             pass
@@ -121,8 +121,15 @@ def run_content(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: if it is no checkpoint of a run, or something was typed that is not of the run.
     """
-    content = checkpoint.load(path)
+    content = _load(path)
     _check(path, content, typed)
+    return content
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = checkpoint.load(path)
+    if isinstance(settings := content.get("settings"), dict):
+        settings.pop("seeds", None)  # of a run from when one process could train several
     return content
 
 

@@ -421,7 +421,7 @@ class Run:
             self._n_step.load_state_dict(state["n_step"])
             self._reward_scale.load_state_dict(state["reward_scale"])
             self.ends = bool(state["ends"])
-            if (output := state["policy_output"]) is not None:
+            if (output := state.get("policy_output")) is not None:
                 self._policy_output = np.asarray(output).reshape(self.settings.env.num_envs, -1)
             seconds = real("seconds", state["seconds"], least=0)
         self._described = content["settings"] == self.settings.model_dump()

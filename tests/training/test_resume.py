@@ -230,3 +230,13 @@ def test_a_run_whose_threads_were_chosen_keeps_their_number(folder, monkeypatch)
             training.load(content)
         training.close()
         assert chosen[-1] == expected
+
+
+def test_a_run_from_when_one_process_could_train_several_seeds_goes_on(folder):
+    changed(folder, settings__seeds=1)
+    content = checkpoint.load(folder)
+    del content["training"]["policy_output"]
+    checkpoint.save(folder / checkpoint.FOLDER / checkpoint.name(120), content)
+    assert "seeds" not in resume.run_content(folder, {})["settings"]
+    run(folder, small(**RUN | {"total_steps": 130}), resume.content(folder, {}))
+    assert checkpoint.steps(folder)[0] == 130
