@@ -304,6 +304,13 @@ def test_a_compiled_run_is_resumed_exactly(tmp_path, interpreted):
     run(tmp_path / "resumed", small(compile=True, total_steps=70))
     resumed, _ = run(tmp_path / "resumed", small(compile=True, total_steps=100), checkpoint.load(tmp_path / "resumed"))
     assert identical(state(whole), state(resumed))
+    # What the latest update has computed for the next step goes along: the actor alone would round it otherwise.
+    content = checkpoint.load(tmp_path / "resumed")
+    assert content["training"]["policy_output"].shape == (1, 1)
+    content["training"]["policy_output"] += 1
+    other, _ = run(tmp_path / "resumed", small(compile=True, total_steps=130), content)
+    longer, _ = run(tmp_path / "longer", small(compile=True, total_steps=130))
+    assert not identical(state(other), state(longer))
 
 
 def test_where_nothing_can_be_compiled_a_sentence_says_so_and_the_run_is_eager(tmp_path, monkeypatch, capsys):
@@ -439,6 +446,16 @@ def test_an_episode_that_is_cut_off_closes_its_transitions(tmp_path, one_alone):
     training, _ = run(tmp_path, own("Alone", **SHARED, n_step=4))  # cut off at step 50 and so on, 10 steps into it
     assert training.buffer.added == 200
     assert (training.buffer.transitions().terminations < 1).all()
+
+
+def test_what_the_update_has_computed_is_not_said_to_the_observations_of_another_episode(
+    tmp_path, one_alone, interpreted
+):
+    changes = SHARED | {"agent__optimizer": "SGD"}
+    eager, _ = run(tmp_path / "eager", own("Alone", **changes))
+    compiled, _ = run(tmp_path / "compiled", own("Alone", compile=True, **changes))
+    for one, other in zip(state(eager), state(compiled), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_a_callback_may_evaluate_in_the_only_environment(tmp_path, one_alone):
