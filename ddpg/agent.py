@@ -127,9 +127,7 @@ class DDPG(ActorCritic):
     def update_targets(self) -> None:
         """Update the target networks, θ' ← (1 − polyak) θ' + polyak θ; the paper's τ is `polyak`."""
         with torch.no_grad():
-            targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critic.parameters()]
-            online: list[Tensor] = [*self.actor.parameters(), *self.critic.parameters()]
-            torch._foreach_lerp_(targets, online, self.polyak)
+            torch._foreach_lerp_(self._targets, self._online, self.polyak)
 
     def check(self, batch: Batch) -> None:
         """Raise `InputError` unless the batch fits the agent's spaces and precision, and gradients are recorded."""

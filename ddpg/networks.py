@@ -185,7 +185,12 @@ class ActorCritic:
         online = options["bootstrap_actor"] == "online"
         self.target_actor.requires_grad_(not online)
         self.bootstrapping_actor = self.actor if online else self.target_actor
-        self._parameters = self._present_parameters()
+        # Listed once: walking through a module's layers takes longer than updating the target networks.
+        self._online: list[Tensor] = [*self.actor.parameters(), *self.critic.parameters()]
+        self._targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critic.parameters()]
+        layers = [layer for network in self.modules().values() for layer in network.modules()]
+        self._places = [held for layer in layers for held in (layer._modules, layer._parameters) if held]
+        self._parts = self._present_parts()
 
     def policy(self, observations: np.ndarray) -> np.ndarray:
         """Return the actor's actions `(n, act)` for observations `(n, obs)`, in the environment's units."""
@@ -197,7 +202,7 @@ class ActorCritic:
     @property
     def dtype(self) -> torch.dtype:
         """Precision of networks and batches."""
-        return next(self.actor.parameters()).dtype
+        return self._online[0].dtype
 
     def observe(self, observations: np.ndarray) -> None:
         """Take observations, one or several with a leading axis, into the statistics of `normalize_observations`."""
@@ -214,10 +219,10 @@ class ActorCritic:
         Raises:
             InputError: if a layer or a parameter was replaced.
         """
-        present = self._present_parameters()
-        same = len(present) == len(self._parameters) and all(map(operator.is_, present, self._parameters))
+        present = self._present_parts()
+        same = len(present) == len(self._parts) and all(map(operator.is_, present, self._parts))
         require(same, f"a parameter of the agent's networks was replaced: {_REPLACED}")
-        for parameter in present:
+        for parameter in (*self._online, *self._targets):
             parameter.grad = None
 
     def __repr__(self) -> str:
@@ -229,8 +234,8 @@ class ActorCritic:
         require(value is former or not isinstance(former, nn.Module), f"agent.{name} cannot be replaced: {_REPLACED}")
         super().__setattr__(name, value)
 
-    def _present_parameters(self) -> list[nn.Parameter]:
-        return [parameter for module in self.modules().values() for parameter in module.parameters()]
+    def _present_parts(self) -> list[object]:
+        return [part for held in self._places for part in held.values()]
 
 
 _REPLACED = (
