@@ -15,6 +15,7 @@ from ddpg.base.memory import check_memory
 from ddpg.base.spaces import REAL_KINDS, as_rows, check_spaces, size, stored_size
 
 GREATEST_SEED = 2**64 - 1  # that PyTorch takes
+_GREATEST = float(np.finfo(np.float32).max)
 
 
 class Batch(NamedTuple):
@@ -90,7 +91,9 @@ class ReplayBuffer:
         low, high = action_space.low.ravel().astype(np.float64), action_space.high.ravel().astype(np.float64)
         epsilon = max(float(np.finfo(str(each)).eps) for each in ("float32", action_space.dtype))
         rounding = 16 * epsilon * np.maximum(abs(low), abs(high))
-        self._least_action, self._greatest_action = low - rounding, high + rounding
+        # Of each number of a row; where observations are packed, four bytes taken together may be any.
+        self._least, self._greatest = np.full((2, self.width), [[-_GREATEST], [_GREATEST]])
+        self._least[self._places[1]], self._greatest[self._places[1]] = low - rounding, high + rounding
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -148,23 +151,28 @@ class ReplayBuffer:
             columns[name] = _pack(columns[name], name)
         with np.errstate(over="ignore"):
             rows = np.concatenate([*columns.values()], axis=1, dtype=np.float32, casting="unsafe")
-        if not np.isfinite(rows).all():
-            views = self._views(torch.from_numpy(rows))._asdict()  # four bytes taken together may be a NaN
-            bad = [name for name, view in views.items() if not view.isfinite().all()]
-            require(
-                not bad,
-                f"transition with a number that is not finite in float32, in {', '.join(bad)}: the environment or the "
-                "policy has diverged; clip or rescale its observations and rewards.",
-            )
-        actions = rows[:, self._places[1]]
-        outside = ((actions < self._least_action) | (actions > self._greatest_action)).any(axis=1)
+        if not ((rows >= self._least) & (rows <= self._greatest)).all():
+            self._refuse(rows)
+        self._write(rows)
+
+    def _refuse(self, rows: np.ndarray) -> None:
+        """Raise `InputError` for the first number of rows `(n, width)` that is not finite, or outside its bounds."""
+        views = self._views(torch.from_numpy(rows))._asdict()
+        bad = [name for name, view in views.items() if not view.isfinite().all()]
+        require(
+            not bad,
+            f"transition with a number that is not finite in float32, in {', '.join(bad)}: the environment or the "
+            "policy has diverged; clip or rescale its observations and rewards.",
+        )
+        place = self._places[1]
+        actions = rows[:, place]
+        outside = ((actions < self._least[place]) | (actions > self._greatest[place])).any(axis=1)
         if outside.any():
             low, high = self.action_space.low.ravel().tolist(), self.action_space.high.ravel().tolist()
             raise InputError(
                 f"action {actions[outside][0].tolist()} lies outside its bounds, {low} to {high}: store it as the "
                 "environment took it; clip it before the step."
             )
-        self._write(torch.from_numpy(rows))
 
     def _views(self, rows: Tensor) -> Batch:
         """Return a batch of views of rows `(n, width)`: packed observations as uint8, all else as float32."""
@@ -173,14 +181,17 @@ class ReplayBuffer:
             views = views._replace(**{name: getattr(views, name).view(torch.uint8)[:, : size(self.observation_space)]})
         return views
 
-    def _write(self, rows: Tensor) -> None:
+    def _write(self, rows: np.ndarray) -> None:
         start = self.added % self.capacity
         until_end = self.capacity - start
         if len(rows) > until_end:
             self._write(rows[:until_end])
             self._write(rows[until_end:])
             return
-        self._rows[start : start + len(rows)] = rows
+        if self._rows.device.type == "cpu":  # where NumPy takes a fifth of the time
+            self._rows.numpy()[start : start + len(rows)] = rows
+        else:
+            self._rows[start : start + len(rows)] = torch.from_numpy(rows)
         self.added += len(rows)
 
     def sample(self, batch_size: int) -> Batch:
@@ -208,7 +219,7 @@ class ReplayBuffer:
         added = whole("added", state["added"], least=0)
         self.added = first = max(0, added - self.capacity)
         for piece in rows:
-            self._write(piece)
+            self._write(piece.numpy(force=True))
         require(self.added == added, f"{self.added - first} stored transitions, {added - first} were expected.")
         self._generator.set_state(state["generator"])
 
