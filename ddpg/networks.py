@@ -194,10 +194,20 @@ class ActorCritic:
 
     def policy(self, observations: np.ndarray) -> np.ndarray:
         """Return the actor's actions `(n, act)` for observations `(n, obs)`, in the environment's units."""
-        array = np.array(observations, np.float64, order="C")  # a dtype and a layout that PyTorch knows
         with torch.no_grad():
-            actions: Tensor = self.actor(torch.from_numpy(array).to(self.device, self.dtype))
+            actions: Tensor = self.actor(self.tensor(observations))
         return actions.cpu().numpy()
+
+    def values(self, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Return the critic's values `(n,)` of observations `(n, obs)` and actions `(n, act)`, like `policy`."""
+        with torch.no_grad():
+            values: Tensor = self.critic(self.tensor(observations), self.tensor(actions))
+        return values.cpu().numpy()
+
+    def tensor(self, numbers: np.ndarray) -> Tensor:
+        """Return real numbers of any dtype as a tensor of the networks' precision, on their device."""
+        array = np.array(numbers, np.float64, order="C")  # a dtype and a layout that PyTorch knows
+        return torch.from_numpy(array).to(self.device, self.dtype)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import make_agent
 from gymnasium.spaces import Box
 
 from ddpg import Actor, Critic
@@ -57,3 +58,19 @@ def test_the_papers_initialisation():
         assert 0.97 * bound < largest <= bound
         assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
         assert layer.bias.abs().max().item() <= bound
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", ">f4", "uint16", "longdouble", "bool"])
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_policy_and_values_take_real_numbers_of_any_dtype_and_layout(dtype, precision):
+    agent = make_agent()
+    for network in agent.modules().values():
+        network.to(precision)
+    states = np.array([[0, 1, 1], [1, 0, 1]], dtype)[::-1, ::-1]
+    tensor = torch.tensor(states.astype(np.float64), dtype=precision)
+    actions = agent.policy(states)
+    assert actions.dtype == str(precision).removeprefix("torch.")
+    np.testing.assert_array_equal(actions, agent.actor(tensor).detach())
+    found = agent.values(states, actions)
+    assert found.shape == (2,)
+    np.testing.assert_array_equal(found, agent.critic(tensor, torch.tensor(actions)).detach())

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
-import torch
 
 from ddpg.agent import DDPG
 from ddpg.base.spaces import as_rows
@@ -84,7 +83,8 @@ def _side_by_side(
     for (environment, row), number in zip(running, numbers, strict=True):
         observations[row] = environment.reset(seed=FIRST_SEED + number)[0]
     actions = agent.act(observations)
-    start_values = _values(agent, observations, actions)
+    starts = as_rows(space, observations, "observation"), as_rows(agent.action_space, actions, "action")
+    start_values = agent.values(*starts)
     rewards: dict[int, list[float]] = {row: [] for _, row in running}
     while running:
         for environment, row in tuple(running):
@@ -95,16 +95,6 @@ def _side_by_side(
                 running.remove((environment, row))
         actions = agent.act(observations)
     return [
-        (sum(each), len(each), start_values[row], float(agent.discount ** np.arange(len(each)) @ each))
+        (sum(each), len(each), float(start_values[row]), float(agent.discount ** np.arange(len(each)) @ each))
         for row, each in rewards.items()
     ]
-
-
-def _values(agent: DDPG, observations: np.ndarray, actions: np.ndarray) -> list[float]:
-    """Return the critic's Q(s, a) of observations and actions in the environment's units, with a leading axis."""
-    rows = as_rows(agent.observation_space, observations, "observation"), as_rows(agent.action_space, actions, "action")
-    with torch.no_grad():
-        values: list[float] = agent.critic(
-            *(torch.as_tensor(each).to(agent.device, agent.dtype) for each in rows)
-        ).tolist()
-    return values

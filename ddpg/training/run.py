@@ -257,9 +257,7 @@ class Run:
         if self.compiled_update is None:
             return self.agent.update(batch)
         rows = as_rows(self.agent.observation_space, self.collector.observations, "observation")
-        array = np.array(rows, np.float64, order="C")  # a dtype and a layout that PyTorch knows
-        observations = torch.from_numpy(array).to(self.agent.device, self.agent.dtype)
-        measurements = self.compiled_update(batch, observations)
+        measurements = self.compiled_update(batch, self.agent.tensor(rows))
         actions = self.compiled_update.actions
         self._policy_output = None if actions is None else actions.numpy(force=True)
         return measurements

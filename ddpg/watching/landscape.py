@@ -4,7 +4,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from gymnasium.spaces import Box
 
 from ddpg.agent import DDPG
@@ -48,11 +47,9 @@ def landscape(agent: DDPG, observed: np.ndarray, trajectory: np.ndarray) -> "Fig
     x, y = np.meshgrid(*np.linspace(low[:2], high[:2], 161).T)
     others = [np.full_like(x, each) for each in median[2:]]
     states = np.stack([np.cos(x), np.sin(x), y] if circular else [x, y, *others], axis=-1).reshape(x.size, -1)
-    actions, dtype = agent.policy(states), next(agent.critic.parameters()).dtype
-    with torch.no_grad():
-        values = agent.critic(*(torch.as_tensor(each).to(agent.device, dtype) for each in (states, actions)))
+    actions = agent.policy(states)
     panels: list[tuple[str, np.ndarray, dict[str, Any]]]
-    panels = [("value V(s) = Q(s, μ(s))", values.cpu().numpy(), {"cmap": "viridis"})]
+    panels = [("value V(s) = Q(s, μ(s))", agent.values(states, actions), {"cmap": "viridis"})]
     for index, bounds in enumerate(zip(agent.action_space.low.flat, agent.action_space.high.flat, strict=True)):
         name = "action μ(s)" if actions.shape[1] == 1 else f"action μ(s)[{index}]"
         panels.append((name, actions[:, index], {"cmap": "coolwarm", "vmin": bounds[0], "vmax": bounds[1]}))
