@@ -156,7 +156,7 @@ class ReplayBuffer:
         self._write(rows)
 
     def _refuse(self, rows: np.ndarray) -> None:
-        """Raise `InputError` for the first number of rows `(n, width)` that is not finite, or outside its bounds."""
+        """Raise `InputError` if a number of rows `(n, width)` is not finite, or an action outside its bounds."""
         views = self._views(torch.from_numpy(rows))._asdict()
         bad = [name for name, view in views.items() if not view.isfinite().all()]
         require(
@@ -188,7 +188,7 @@ class ReplayBuffer:
             self._write(rows[:until_end])
             self._write(rows[until_end:])
             return
-        if self._rows.device.type == "cpu":  # where NumPy takes a fifth of the time
+        if self._rows.device.type == "cpu":  # where NumPy takes half the time
             self._rows.numpy()[start : start + len(rows)] = rows
         else:
             self._rows[start : start + len(rows)] = torch.from_numpy(rows)
