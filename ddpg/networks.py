@@ -189,7 +189,7 @@ class ActorCritic:
         self._online: list[Tensor] = [*self.actor.parameters(), *self.critic.parameters()]
         self._targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critic.parameters()]
         layers = [layer for network in self.modules().values() for layer in network.modules()]
-        self._places = [held for layer in layers for held in (layer._modules, layer._parameters) if held]
+        self._places = [held for layer in layers for held in (layer._modules, layer._parameters)]
         self._parts = self._present_parts()
 
     def policy(self, observations: np.ndarray) -> np.ndarray:
@@ -229,10 +229,11 @@ class ActorCritic:
         Raises:
             InputError: if a layer or a parameter was replaced.
         """
-        present = self._present_parts()
-        same = len(present) == len(self._parts) and all(map(operator.is_, present, self._parts))
-        require(same, f"a parameter of the agent's networks was replaced: {_REPLACED}")
-        for parameter in (*self._online, *self._targets):
+        parameters = [*self._online, *self._targets]
+        if not _same(self._present_parts(), self._parts):  # a layer without parameters may be another
+            present = [parameter for network in self.modules().values() for parameter in network.parameters()]
+            require(_same(present, parameters), f"a parameter of the agent's networks was replaced: {_REPLACED}")
+        for parameter in parameters:
             parameter.grad = None
 
     def __repr__(self) -> str:
@@ -252,6 +253,10 @@ _REPLACED = (
     "the optimizers would go on training the old one. Load weights into it, as in "
     "agent.actor.load_state_dict(mine.state_dict()); for one of your own say DDPG(…, actor=mine)."
 )
+
+
+def _same(ones: Sequence[object], others: Sequence[object]) -> bool:
+    return len(ones) == len(others) and all(map(operator.is_, ones, others))
 
 
 def _initialize(layer: nn.Module, bound: float | None) -> None:

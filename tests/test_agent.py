@@ -20,7 +20,7 @@ from test_critic_freeze import SOUND as SOUND_FREEZES
 from test_gradient_stop import SOUND as SOUND_STOPS
 from torch import nn
 
-from ddpg import DDPG, Batch, GaussianNoise, InputError, OrnsteinUhlenbeckNoise, ReplayBuffer
+from ddpg import DDPG, Actor, Batch, GaussianNoise, InputError, OrnsteinUhlenbeckNoise, ReplayBuffer
 from ddpg.command_line.config import CONF, register
 from ddpg.critic_freeze import CriticFreeze
 from ddpg.exploration import Exploration
@@ -468,6 +468,30 @@ def test_a_replaced_parameter_is_refused_before_anything_moves(replace, update):
         getattr(agent, update)(make_batch())
     assert identical(before, weights(*agent.modules().values()))
     assert agent.critic_updates == 1
+
+
+class Extendable(Actor):
+    """An actor with a layer that has no parameters yet."""
+
+    def __init__(self, *spaces):
+        super().__init__(*spaces, hidden_sizes=[8])
+        self.extra = nn.Sequential()
+        self.last = nn.Identity()
+
+    def forward(self, observations):
+        return self.last(self.extra(super().forward(observations)))
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_layer_without_parameters_may_be_replaced_but_none_with_some_added(replaced):
+    agent = make_agent(actor=Extendable)
+    agent.update(make_batch())
+    if replaced:
+        agent.actor.last = nn.Hardtanh(-0.01, 0.01)
+        agent.update(make_batch())
+    agent.actor.extra.append(nn.Linear(2, 2))
+    with pytest.raises(InputError, match=r"a parameter of the agent's networks was replaced"):
+        agent.update(make_batch())
 
 
 @pytest.mark.parametrize("bootstrap_actor", ["target", "online"])
