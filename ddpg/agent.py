@@ -126,6 +126,7 @@ class DDPG(ActorCritic):
 
     def update_targets(self) -> None:
         """Update the target networks, θ' ← (1 − polyak) θ' + polyak θ; the paper's τ is `polyak`."""
+        self.check_parameters()
         with torch.no_grad():
             torch._foreach_lerp_(self._targets, self._online, self.polyak)
 

@@ -185,11 +185,10 @@ class ActorCritic:
         online = options["bootstrap_actor"] == "online"
         self.target_actor.requires_grad_(not online)
         self.bootstrapping_actor = self.actor if online else self.target_actor
-        # Listed once: walking through a module's layers takes longer than updating the target networks.
+        # Listed once: walking through the networks takes longer than updating the targets.
         self._online: list[Tensor] = [*self.actor.parameters(), *self.critic.parameters()]
         self._targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critic.parameters()]
-        layers = [layer for network in self.modules().values() for layer in network.modules()]
-        self._places = [held for layer in layers for held in (layer._modules, layer._parameters)]
+        self._layers = [layer for network in self.modules().values() for layer in network.modules()]
         self._parts = self._present_parts()
 
     def policy(self, observations: np.ndarray) -> np.ndarray:
@@ -212,7 +211,7 @@ class ActorCritic:
     @property
     def dtype(self) -> torch.dtype:
         """Precision of networks and batches."""
-        return self._online[0].dtype
+        return next(each.dtype for layer in self._layers for each in layer._parameters.values() if each is not None)
 
     def observe(self, observations: np.ndarray) -> None:
         """Take observations, one or several with a leading axis, into the statistics of `normalize_observations`."""
@@ -227,14 +226,20 @@ class ActorCritic:
         """Set every `.grad` of the four networks to None: a stop or a freeze may have left one in the other network.
 
         Raises:
-            InputError: if a layer or a parameter was replaced.
+            InputError: if a parameter was replaced.
         """
-        parameters = [*self._online, *self._targets]
+        self.check_parameters()
+        for parameter in (*self._online, *self._targets):
+            parameter.grad = None
+
+    def check_parameters(self) -> None:
+        """Raise `InputError` if a parameter of the networks was replaced, added or taken away."""
         if not _same(self._present_parts(), self._parts):  # a layer without parameters may be another
             present = [parameter for network in self.modules().values() for parameter in network.parameters()]
-            require(_same(present, parameters), f"a parameter of the agent's networks was replaced: {_REPLACED}")
-        for parameter in parameters:
-            parameter.grad = None
+            require(
+                _same(present, [*self._online, *self._targets]),
+                f"a parameter of the agent's networks was replaced: {_REPLACED}",
+            )
 
     def __repr__(self) -> str:
         networks = textwrap.indent(f"actor: {self.actor}\ncritic: {self.critic}", "  ")
@@ -246,7 +251,11 @@ class ActorCritic:
         super().__setattr__(name, value)
 
     def _present_parts(self) -> list[object]:
-        return [part for held in self._places for part in held.values()]
+        """Return every layer, and what it holds at present."""
+        parts: list[object] = []
+        for layer in self._layers:
+            parts += layer, *layer._modules.values(), *layer._parameters.values()
+        return parts
 
 
 _REPLACED = (

@@ -91,7 +91,7 @@ class ReplayBuffer:
         low, high = action_space.low.ravel().astype(np.float64), action_space.high.ravel().astype(np.float64)
         epsilon = max(float(np.finfo(str(each)).eps) for each in ("float32", action_space.dtype))
         rounding = 16 * epsilon * np.maximum(abs(low), abs(high))
-        # Of each number of a row; where observations are packed, four bytes taken together may be any.
+        # Of each number of a row. Bytes that are packed may well be outside.
         self._least, self._greatest = np.full((2, self.width), [[-_GREATEST], [_GREATEST]])
         self._least[self._places[1]], self._greatest[self._places[1]] = low - rounding, high + rounding
 
@@ -152,10 +152,10 @@ class ReplayBuffer:
         with np.errstate(over="ignore"):
             rows = np.concatenate([*columns.values()], axis=1, dtype=np.float32, casting="unsafe")
         if not ((rows >= self._least) & (rows <= self._greatest)).all():
-            self._refuse(rows)
+            self._check_each(rows)
         self._write(rows)
 
-    def _refuse(self, rows: np.ndarray) -> None:
+    def _check_each(self, rows: np.ndarray) -> None:
         """Raise `InputError` if a number of rows `(n, width)` is not finite, or an action outside its bounds."""
         views = self._views(torch.from_numpy(rows))._asdict()
         bad = [name for name, view in views.items() if not view.isfinite().all()]

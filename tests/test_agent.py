@@ -452,20 +452,29 @@ def test_a_network_is_not_replaced(name):
     [
         lambda agent: setattr(agent.actor, "output", nn.Linear(16, 2)),
         lambda agent: setattr(agent.critic.layers[0], "weight", nn.Parameter(torch.zeros(16, 5))),
+        lambda agent: agent.actor.output.__init__(16, 2),
         lambda agent: agent.critic.layers.append(nn.Linear(1, 1)),
         lambda agent: agent.target_actor.load_state_dict(agent.actor.state_dict(), assign=True),
         lambda agent: nn.utils.parametrizations.weight_norm(agent.actor.output),
     ],
-    ids=["layer", "parameter", "one more", "assigned", "parametrized"],
+    ids=["layer", "parameter", "made anew", "one more", "assigned", "parametrized"],
 )
-@pytest.mark.parametrize("update", ["update_critic", "update_actor"])
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda agent: agent.update_critic(make_batch()),
+        lambda agent: agent.update_actor(make_batch()),
+        lambda agent: agent.update_targets(),
+    ],
+    ids=["update_critic", "update_actor", "update_targets"],
+)
 def test_a_replaced_parameter_is_refused_before_anything_moves(replace, update):
     agent = make_agent()
     agent.update(make_batch())
     replace(agent)
     before = weights(*agent.modules().values())
     with pytest.raises(InputError, match=r"a parameter of the agent's networks was replaced"):
-        getattr(agent, update)(make_batch())
+        update(agent)
     assert identical(before, weights(*agent.modules().values()))
     assert agent.critic_updates == 1
 
@@ -490,6 +499,25 @@ def test_a_layer_without_parameters_may_be_replaced_but_none_with_some_added(rep
         agent.actor.last = nn.Hardtanh(-0.01, 0.01)
         agent.update(make_batch())
     agent.actor.extra.append(nn.Linear(2, 2))
+    with pytest.raises(InputError, match=r"a parameter of the agent's networks was replaced"):
+        agent.update(make_batch())
+
+
+class Recreated(Actor):
+    """An actor that a copy makes anew, so that nobody else's references lead to the copy's parameters."""
+
+    def __init__(self, *spaces):
+        super().__init__(*spaces, hidden_sizes=[8])
+        self.spaces = spaces
+
+    def __deepcopy__(self, memo):
+        other = Recreated(*self.spaces)
+        other.load_state_dict(self.state_dict())
+        return other
+
+
+def test_a_copied_agent_whose_optimizer_holds_other_parameters_than_its_actor_is_refused():
+    agent = copy.deepcopy(make_agent(actor=Recreated))
     with pytest.raises(InputError, match=r"a parameter of the agent's networks was replaced"):
         agent.update(make_batch())
 
