@@ -3,7 +3,6 @@
 import difflib
 import functools
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from ddpg.base.errors import FaultyEnvironmentError, InputError, Note, blamed, r
 from ddpg.base.spaces import check_spaces
 from ddpg.environments.episodes import CheckedEnvironment, SeededEpisodes
 from ddpg.environments.processes import Processes
-from ddpg.environments.repetition import contained, independent
+from ddpg.environments.repetition import contained
 
 
 def find_environment(env_id: str) -> EnvSpec:
@@ -111,26 +110,31 @@ def with_others(
 ) -> list[CheckedEnvironment]:
     """Return an environment and others, `count` in all, to be stepped in turn.
 
-    It alone, where there can be no other, where one changes what another does, or where it takes long to make one.
+    It alone, unless all of it is gymnasium's: others may share a simulator, a licence, a variable, or much memory.
 
     Args:
         environment: the first.
         make: makes one like it.
         count: how many, the first included.
     """
-    several, started = [environment], time.perf_counter()
-    with suppress(InputError, FaultyEnvironmentError):
-        while len(several) < count:
+    several = [environment]
+    try:
+        while len(several) < count and _all_gymnasium(environment):
             several.append(make())
-            if len(several) == 2:
-                slow = time.perf_counter() - started > 1
-                if slow or not independent(several[0], several[1]):
-                    break
-        else:
-            return several
-    for other in several[1:]:
-        other.close()
-    return several[:1]
+    except BaseException:
+        for other in several[1:]:
+            other.close()
+        raise
+    return several
+
+
+def _all_gymnasium(environment: CheckedEnvironment) -> bool:
+    """Return whether the classes of environment and wrappers, and functions that these call, are gymnasium's."""
+    layers = [environment.env]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    code = [part for layer in layers for part in (type(layer), *filter(callable, vars(layer).values()))]
+    return all(str(getattr(part, "__module__", None)).startswith("gymnasium.") for part in code)
 
 
 def _wrapped(environment: gymnasium.Env[Any, Any], name: str) -> gymnasium.Env[Any, Any]:

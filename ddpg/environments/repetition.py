@@ -4,7 +4,6 @@ Two things do in many environments: the random numbers of `random` and `np.rando
 the running statistics of wrappers that normalise. Whatever else there may be, `repeats` notices.
 """
 
-import itertools
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -121,31 +120,15 @@ def repeats(environment: gymnasium.Env[Any, Any], steps: int = 10) -> bool:
     before = statistics(environment)
     once, again = ([*_beginning(environment, before, steps)] for _ in range(2))
     restore(environment, before)
-    return _equal(once, again)
-
-
-def independent(one: gymnasium.Env[Any, Any], other: gymnasium.Env[Any, Any], steps: int = 5) -> bool:
-    """Try whether two environments of a kind can be stepped in turn: whether each does what it does alone."""
-    before = statistics(one)
-    alone = [[*_beginning(one, before, steps, seed)] for seed in range(2)]
-    beginnings = (_beginning(each, before, steps, seed) for seed, each in enumerate((one, other)))
-    in_turn = list(zip(*itertools.zip_longest(*beginnings, fillvalue=np.zeros(0)), strict=True))
-    restore(one, before)
-    return all(_equal(once, again[: len(once)]) for once, again in zip(alone, in_turn, strict=True))
-
-
-def _equal(once: Sequence[np.ndarray], again: Sequence[np.ndarray]) -> bool:
     return len(once) == len(again) and all(map(np.array_equal, once, again))
 
 
-def _beginning(
-    environment: gymnasium.Env[Any, Any], before: Statistics, steps: int, seed: int = 0
-) -> Iterator[np.ndarray]:
+def _beginning(environment: gymnasium.Env[Any, Any], before: Statistics, steps: int) -> Iterator[np.ndarray]:
     """Yield what the environment answers to a reset and to each of some steps."""
     restore(environment, before)
     space, generator = environment.action_space, np.random.default_rng(0)
     assert isinstance(space, gymnasium.spaces.Box)
-    yield np.array(environment.reset(seed=seed)[0], float).ravel()
+    yield np.array(environment.reset(seed=0)[0], float).ravel()
     for _ in range(steps):
         action = generator.uniform(space.low, space.high).astype(space.dtype)
         observation, *outcome, _ = environment.step(action)

@@ -1,14 +1,12 @@
 """What a user names is found and made, or refused in a sentence that says what is wrong with it."""
 
 import functools
-import itertools
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
 import numpy as np
-import own_environments  # (whose names a fixture would else take back)
 import pytest
 
 from ddpg import InputError
@@ -217,18 +215,38 @@ def test_observations_of_no_fixed_size_are_refused(own_module):
         make_environment(f"{name}:Own", {})
 
 
-@pytest.mark.parametrize(("name", "count"), [("Walk", 3), ("OneWorld", 1), ("Alone", 1)])
-def test_an_environment_gets_others_beside_it_where_they_can_be(name, count):
-    make = functools.partial(make_environment, f"own_environments:{name}-v0", {})
+def mine(environment):
+    return gymnasium.wrappers.TransformReward(environment, lambda reward: reward)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrappers", "count"),
+    [
+        ("Pendulum-v1", [], 3),
+        ("Pendulum-v1", ["gymnasium.wrappers.NormalizeObservation", "gymnasium.wrappers.FlattenObservation"], 3),
+        ("Pendulum-v1", ["test_making.mine"], 1),
+        ("own_environments:Walk-v0", [], 1),
+        ("gymnasium.envs.classic_control.pendulum:PendulumEnv", [], 3),
+    ],
+)
+def test_an_environment_gets_others_beside_it_where_all_of_it_is_gymnasiums(name, wrappers, count):
+    make = functools.partial(make_environment, name, {}, wrappers=wrappers)
     several = with_others(make(), make, 3)
     assert len({id(each.unwrapped) for each in several}) == len(several) == count
     for each in several:
         each.close()
-    assert own_environments.Alone.there == 0
 
 
-def test_an_environment_that_takes_long_to_make_stays_alone(monkeypatch):
-    now = itertools.count(step=2)
-    monkeypatch.setattr("time.perf_counter", lambda: next(now))
-    make = functools.partial(make_environment, "own_environments:Walk-v0", {})
-    assert len(with_others(make(), make, 3)) == 1
+def test_others_are_closed_when_one_cannot_be_made():
+    made = []
+
+    def make():
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(make_environment("Pendulum-v1", {}))
+        made[-1].close = lambda: made.append("closed")
+        return made[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        with_others(make(), make, 3)
+    assert made[2:] == ["closed"]

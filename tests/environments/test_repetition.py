@@ -10,7 +10,7 @@ import pytest
 
 from ddpg import InputError
 from ddpg.environments import make_environment
-from ddpg.environments.repetition import OUTSIDE, independent, merged, repeats
+from ddpg.environments.repetition import OUTSIDE, merged, repeats
 
 ACTION = np.array([0.3], np.float32)
 
@@ -48,16 +48,6 @@ def test_global_random_numbers_are_an_environments_own_and_begin_with_each_episo
     drawn.append(outside())
     assert drawn[0] == expected[0]
     assert drawn[1][0] == expected[1][0]  # of NumPy's normal numbers the one in reserve is lost
-
-
-@pytest.mark.parametrize(("name", "alike"), [("Walk", True), ("Dice", True), ("Normalised", True), ("OneWorld", False)])
-def test_environments_that_get_in_each_others_way_are_noticed(name, alike):
-    one, other = environment(name), environment(name)
-    before = [dict(each) for each in one.statistics]
-    assert independent(one, other) is alike
-    assert repr([dict(each) for each in one.statistics]) == repr(before)
-    for each in (one, other):
-        each.close()
 
 
 def test_what_a_module_or_a_constructor_draws_is_the_same_in_every_program():
