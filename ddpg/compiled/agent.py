@@ -3,6 +3,7 @@
 There is no second definition of the algorithm: `DDPG.update` is run once, recorded, and the record is what runs then.
 """
 
+import itertools
 from collections.abc import Hashable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from ddpg.agent import DDPG
 from ddpg.base import optimizers
 from ddpg.compiled import compilation
-from ddpg.compiled.recording import record_update, state_tensors
+from ddpg.compiled.recording import RecordingError, record_update, state_tensors
 from ddpg.replay_buffer import Batch
 
 
@@ -32,6 +33,7 @@ class CompiledUpdate:
     def __init__(self, agent: DDPG) -> None:
         self.agent = agent
         self._prepared: dict[Hashable, tuple[list[str], compilation.Function]] = {}
+        self._constants: list[Any] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CompiledUpdate, (self.agent,)
@@ -45,13 +47,21 @@ class CompiledUpdate:
 
         Raises:
             InputError: if the batch does not fit the spaces.
-            RecordingError: if stop, freeze or optimizer cannot be recorded.
+            RecordingError: if stop, freeze or optimizer cannot be recorded, or a number that is a constant in the
+                compiled code, such as a learning rate, has changed.
             CompilationError: if there is no C++ compiler. In either case the agent is as it was.
         """
         self.actions = None
         if not self.agent.critic_updates:
             return self.agent.update(batch)
         optimizers.check_gradients_are_recorded()
+        constants = self._present_constants()
+        if self._prepared and constants != self._constants:
+            raise RecordingError(
+                f"{self._changed(constants)}: the compiled update was made with another value; a new CompiledUpdate "
+                "takes this one."
+            )
+        self._constants = constants
         inputs = batch if observations is None else (*batch, observations)
         layouts = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         key = (self.agent.gradient_stop.phase(self.agent.critic_updates + 1), layouts)
@@ -66,3 +76,15 @@ class CompiledUpdate:
         if observations is not None:
             self.actions = outputs.pop()
         return dict(zip(tags, outputs, strict=True))
+
+    def _present_constants(self) -> list[Any]:
+        """Return the numbers that a recording takes as they are."""
+        agent = self.agent
+        groups = *agent.critic_optimizer.param_groups, *agent.actor_optimizer.param_groups
+        return [agent.discount, agent.polyak, *itertools.chain.from_iterable(map(dict.values, groups))]
+
+    def _changed(self, constants: list[Any]) -> str:
+        held = ("critic", self.agent.critic_optimizer), ("actor", self.agent.actor_optimizer)
+        names = [f"{role}_{name}" for role, each in held for group in each.param_groups for name in group]
+        pairs = zip(["discount", "polyak", *names], self._constants, constants, strict=False)
+        return ", ".join(f"{name}={now}" for name, before, now in pairs if now != before)

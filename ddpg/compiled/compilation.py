@@ -130,7 +130,11 @@ def _compile(graph: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path) -> b
     known = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
     compiler = next(filter(None, map(shutil.which, known)), None)
     if compiler is None:
-        raise CompilationError("there is no C++ compiler; install g++ or clang++, or name one in CXX.")
+        raise CompilationError(
+            f"CXX={os.environ['CXX']}: no such program; name a C++ compiler, without arguments, or unset CXX."
+            if "CXX" in os.environ
+            else "there is no C++ compiler; install g++ or clang++, or name one in CXX."
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -31,13 +31,22 @@ def test_graphs_that_differ_in_a_constant_alone_do_not_share_code():
     assert graph_with([0.0, 1.0]).code == graph_with([1.0, 1.0]).code
 
 
-def test_without_a_compiler_there_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"PATH": ""}, r"no C\+\+ compiler; install g\+\+"),
+        ({"CXX": "ccache g++"}, r"CXX=ccache g\+\+: no such program; name a C\+\+ compiler, without arguments"),
+    ],
+)
+def test_without_a_compiler_there_is_a_sentence(tmp_path, monkeypatch, variables, sentence):
+    monkeypatch.delenv("CXX", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     update = CompiledUpdate(make_agent())
     update(make_batch())
     before = weights(*update.agent.modules().values())
-    with pytest.raises(CompilationError, match=r"no C\+\+ compiler; install g\+\+"):
+    with pytest.raises(CompilationError, match=sentence):
         update(make_batch())
     assert identical(before, weights(*update.agent.modules().values()))
 

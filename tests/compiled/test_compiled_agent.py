@@ -297,6 +297,30 @@ def test_what_remembers_or_draws_is_not_frozen(interpreted, choice):
     assert_refused_to_record("remembers something from one update to the next, or draws", **{family: choice()})
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda agent: agent.actor_optimizer.param_groups[0].update(lr=0.05), "actor_lr=0.05: the compiled update was"),
+        (lambda agent: agent.critic_optimizer.param_groups[0].update(betas=(0, 0)), r"critic_betas=\(0, 0\): the"),
+        (lambda agent: setattr(agent, "polyak", 0.25), "polyak=0.25: the compiled update was made with another value"),
+    ],
+)
+def test_a_number_that_changes_after_it_was_compiled_is_not_passed_over(interpreted, change, sentence):
+    agent = double_agent()
+    update = CompiledUpdate(agent)
+    for seed in range(2):
+        update(make_batch(seed=seed, dtype=DOUBLE))
+    change(agent)
+    before = weights(*agent.modules().values())
+    with pytest.raises(RecordingError, match=sentence):
+        update(make_batch(dtype=DOUBLE))
+    assert identical(before, weights(*agent.modules().values()))
+    eager = copy.deepcopy(agent)
+    eager.update(make_batch(dtype=DOUBLE))
+    CompiledUpdate(agent)(make_batch(dtype=DOUBLE))
+    assert distance(agent, eager) < 1e-6
+
+
 DUPLICATES = [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 
 import numpy as np
+import own_environments
 import pytest
 import torch
 from conftest import identical, weights
@@ -319,7 +320,7 @@ def test_where_nothing_can_be_compiled_a_sentence_says_so_and_the_run_is_eager(t
     eager, _ = run(tmp_path / "eager", small())
     capsys.readouterr()
     compiled, _ = run(tmp_path / "compiled", small(compile=True))
-    assert "there is no C++ compiler" in capsys.readouterr().err
+    assert "CXX=no-such-compiler: no such program" in capsys.readouterr().err
     assert identical(state(eager), state(compiled))
 
 
@@ -400,6 +401,8 @@ def test_an_evaluation_in_the_only_environment_finds_what_one_beside_it_finds(tm
 def test_where_there_can_be_one_environment_the_sentence_says_how(tmp_path, one_alone):
     with pytest.raises(FaultyEnvironmentError, match=r"it is taken.*evaluation\.shared=true evaluates"):
         Training(own("Alone"), tmp_path)
+    assert own_environments.Alone.there == 0  # the one that could be made is closed again
+    Training(own("Alone", **SHARED), tmp_path).close()
 
 
 def test_evaluations_between_the_steps_can_be_left_out(tmp_path):
