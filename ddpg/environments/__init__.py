@@ -10,9 +10,10 @@ from ddpg.environments.episodes import CheckedEnvironment
 from ddpg.environments.making import find_environment, make_environment, make_vector, with_others
 from ddpg.environments.n_step import NStep
 from ddpg.environments.processes import SIGNALS
-from ddpg.environments.repetition import Statistics, repeats
+from ddpg.environments.repetition import OUTSIDE, Statistics, repeats
 
 __all__ = [
+    "OUTSIDE",
     "SIGNALS",
     "CheckedEnvironment",
     "Collector",

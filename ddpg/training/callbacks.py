@@ -19,6 +19,11 @@ class Callback:
     final evaluation, result.
     """
 
+    def hears(self, event: str) -> bool:
+        """Return whether the method of this name is overridden."""
+        method = getattr(self, event)
+        return getattr(method, "__func__", method) is not getattr(Callback, event)
+
     def on_start(self, run: Run) -> bool | None:
         """Training begins, or goes on from the checkpoint of `run.step`."""
 

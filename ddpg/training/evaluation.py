@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 
 from ddpg.agent import DDPG
+from ddpg.base.errors import require
 from ddpg.base.spaces import as_rows
 
 FIRST_SEED = 10_000
@@ -45,11 +46,23 @@ def evaluate(
         episodes: numbers of the episodes; may be a progress bar around them.
         max_episode_steps: number of steps after which an episode is cut off.
         see: called with the observation before every step; may raise.
+
+    Raises:
+        InputError: if observations or actions are not of the agent's shapes, or there are no episodes.
     """
     several = [environments] if isinstance(environments, gymnasium.Env) else environments
+    for environment in several:
+        shapes = environment.observation_space.shape, environment.action_space.shape
+        own = agent.observation_space.shape, agent.action_space.shape
+        require(
+            shapes == own,
+            f"environment with observations and actions of shapes {shapes[0]}, {shapes[1]}: the agent's are {own[0]}, "
+            f"{own[1]}; take an environment like that of its training.",
+        )
     figures = []
     for numbers in _waves(episodes, len(several)):
         figures += _side_by_side(agent, several, numbers, max_episode_steps, see)
+    require(bool(figures), "episodes: there are none; pass their numbers, range(10) for instance.")
     return Evaluation(*map(np.array, zip(*figures, strict=True)))
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -93,15 +93,18 @@ class Training:
         env = settings.env
         spec = environment or find_environment(env.id)
         self._make = partial(make_environment, spec, env.kwargs, wrappers=env.wrappers)
-        self.evaluation_environment = None
+        self.evaluation_environment: CheckedEnvironment | None = None
         self._sweep: Sequence[CheckedEnvironment] = []  # it and others, from the first evaluation on
-        if not settings.evaluation.shared:
-            self.evaluation_environment = self._make()
-            self._try_to_repeat(self.evaluation_environment)
-        self._shown = (
-            renderable(spec, env.kwargs, env.wrappers) if settings.video.interval else self.evaluation_environment
-        )
-        self.run = Run(settings, folder, spec, callbacks)
+        self._shown: CheckedEnvironment | None = None
+        with ExitStack() as opened:
+            opened.callback(self._close)
+            if not settings.evaluation.shared:
+                self.evaluation_environment = self._shown = self._make()
+                self._try_to_repeat(self.evaluation_environment)
+            if settings.video.interval:
+                self._shown = renderable(spec, env.kwargs, env.wrappers)
+            self.run = Run(settings, folder, spec, callbacks)
+            opened.pop_all()
         self._seconds = 0.0
         self._started = time.perf_counter()
         self._request = StopRequest()
@@ -155,10 +158,9 @@ class Training:
             interval = self.settings.evaluation.interval
             if interval and self.step % interval:
                 self._evaluate()
-            result = self._finish()
             if self.step % (self.settings.video.interval or math.inf):
                 self._show()
-            return result
+            return self._finish()
 
     def _heed(self) -> None:
         """Raise `Stopped` if a signal has come."""
@@ -185,10 +187,13 @@ class Training:
 
     def close(self) -> None:
         """Close the environments."""
+        self._close()
+        self.run.close()
+
+    def _close(self) -> None:
         for environment in {self.evaluation_environment, self._shown, *self._sweep}:
             if environment is not None:
                 environment.close()
-        self.run.close()
 
     @property
     def step(self) -> int:

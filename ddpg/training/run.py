@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ddpg.base.spaces import as_rows
 from ddpg.compiled.agent import CompiledUpdate
 from ddpg.compiled.recording import state_tensors
 from ddpg.environments import (
+    OUTSIDE,
     CheckedEnvironment,
     Collector,
     NStep,
@@ -128,10 +130,13 @@ class Run:
         observation_space = self.collector.vector.single_observation_space
         action_space = self.collector.vector.single_action_space
         assert isinstance(observation_space, Box) and isinstance(action_space, Box)
-        self.agent = make_agent(settings, observation_space, action_space)
-        self.buffer = ReplayBuffer(
-            settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
-        )
+        with ExitStack() as opened:
+            opened.callback(self.collector.close)
+            self.agent = make_agent(settings, observation_space, action_space)
+            self.buffer = ReplayBuffer(
+                settings.buffer_size, observation_space, action_space, settings.seed, self.agent.device
+            )
+            opened.pop_all()
         self.compiled_update = CompiledUpdate(self.agent) if settings.compile else None
         self._sampler = self.buffer.sampler(settings.batch_size)
         self._n_step = NStep(settings.n_step, settings.agent.discount, env.num_envs)
@@ -170,7 +175,11 @@ class Run:
     def tell(self, event: str, *happened: object) -> None:
         """Call the callbacks' method of this name."""
         for callback in self.callbacks:
-            self.ends |= bool(getattr(callback, event)(self, *happened))
+            if callback.hears(event):
+                OUTSIDE.enter()  # what it draws from is no environment's
+                self.ends |= bool(getattr(callback, event)(self, *happened))
+                if event in ("on_update", "on_evaluation"):
+                    self._policy_output = None  # it may have changed the weights
 
     def evaluate(self, episodes: int = 10) -> Evaluation:
         """Evaluate the policy as it is, without exploration; episode i starts from `reset(seed=10000 + i)`."""
@@ -205,8 +214,8 @@ class Run:
         try:
             evaluation = evaluate(self.agent, used, episodes, limit, see)
         finally:
-            if not environments:
-                self.collector.single.thaw()
+            for environment in used:  # somebody else's, maybe
+                environment.thaw()
         if not environments:
             self.end_episodes()
         scale = self._reward_scale.value if self.settings.normalize_rewards else 1.0

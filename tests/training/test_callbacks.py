@@ -1,6 +1,7 @@
 """Callbacks hear of everything, may end a training, and leave it as it is otherwise."""
 
 import csv
+import random
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from conftest import identical
 from small_runs import Kill, small, state
 
@@ -95,6 +97,39 @@ def test_a_callback_may_evaluate_meanwhile_and_nothing_is_changed(tmp_path):
     run = trained(tmp_path / "evaluates", settings, Evaluates())
     plain = trained(tmp_path / "plain", settings)
     assert identical(state(run), state(plain))
+
+
+def test_what_a_callback_draws_is_no_environments(tmp_path):
+    class Draws(Callback):
+        def on_step(self, run, transitions):
+            random.random(), np.random.normal()
+
+    settings = small(env__id="own_environments:Dice-v0", env__kwargs={}, total_steps=70)
+    run = trained(tmp_path / "draws", settings, Draws())
+    plain = trained(tmp_path / "plain", settings)
+    assert identical(state(run), state(plain))
+
+
+@pytest.mark.parametrize("method", ["on_update", "on_evaluation"])
+def test_weights_that_a_callback_writes_decide_the_next_action_also_of_compiled_code(tmp_path, method, interpreted):
+    actions = []
+
+    class Writes(Callback):
+        def on_step(self, run, transitions):
+            actions.append((run.step, transitions.actions.item()))
+
+    def write(self, run, happened):
+        if run.step == 60:
+            with torch.no_grad():
+                run.agent.actor.output.bias.fill_(100)
+
+    setattr(Writes, method, write)
+    quiet = {"name": "gaussian", "sigma": 0.0}
+    settings = small(
+        total_steps=80, compile=True, exploration=quiet, evaluation={"interval": 60, "episodes": 1, "final_episodes": 1}
+    )
+    trained(tmp_path, settings, Writes())
+    assert dict(actions)[60] < 1.9 < dict(actions)[61]
 
 
 @pytest.mark.long

@@ -2,7 +2,9 @@ import gymnasium
 import numpy as np
 import pytest
 from conftest import ACTIONS, OBSERVATIONS, make_agent
+from gymnasium.spaces import Box
 
+from ddpg import InputError
 from ddpg.training.evaluation import ROWS, evaluate
 
 
@@ -50,6 +52,19 @@ def test_the_bias_is_what_the_critic_promises_at_the_start_beyond_what_follows_d
     np.testing.assert_allclose(found.discounted_returns, [paid[0] + paid[1] / 2 + paid[2] / 4])
     np.testing.assert_allclose(found.start_values, agent.values(start[None], agent.act(start)[None]))
     assert found.q_bias == (found.start_values - found.discounted_returns)[0]
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 1)])
+def test_observations_of_another_shape_are_refused(shape):
+    environment = Starts()
+    environment.observation_space = Box(-1, 1, shape)
+    with pytest.raises(InputError, match=r"observations and actions of shapes .*: the agent's are \(3,\)"):
+        evaluate(make_agent(), environment, range(2))
+
+
+def test_no_episodes_are_refused():
+    with pytest.raises(InputError, match=r"episodes: there are none"):
+        evaluate(make_agent(), Starts(), range(0))
 
 
 def test_an_episode_is_cut_off_at_the_limit_and_counted_up_to_there():

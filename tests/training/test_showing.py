@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ddpg import InputError
 from ddpg.saving import checkpoint
 from ddpg.training.loop import Training, check_run
+from ddpg.training.run import RESULT_NAME
 from ddpg.training.stopping import Stopped
 
 
@@ -36,6 +37,23 @@ def test_videos_and_pictures_at_each_interval_and_at_the_end_change_nothing_of_t
     assert video.format == "GIF" and video.n_frames > 20 and video.size == (320, 320)
     shown = images(tmp_path / "plain")
     assert {tag: list(steps) for tag, steps in shown.items()} == {"policy/value_and_policy": [200]}
+
+
+def test_a_run_stopped_in_its_closing_picture_has_no_result_yet_and_goes_on(tmp_path, monkeypatch):
+    settings = small(total_steps=80)
+    training = Training(settings, tmp_path)
+
+    def stop(run, environment, heed):
+        raise Stopped(2)
+
+    monkeypatch.setattr("ddpg.training.loop.show", stop)
+    with pytest.raises(Stopped):
+        training.train()
+    training.close()
+    monkeypatch.undo()
+    assert not (tmp_path / RESULT_NAME).exists()
+    run(tmp_path, settings, checkpoint.load(tmp_path))
+    assert (tmp_path / RESULT_NAME).exists()
 
 
 @pytest.mark.long

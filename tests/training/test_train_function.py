@@ -43,6 +43,16 @@ def empty_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+def test_an_evaluation_after_the_training_leaves_the_callers_environment_as_it_was():
+    environment = gymnasium.wrappers.NormalizeObservation(PendulumEnv())
+    settings = SMALL | {"env": {}, "evaluation": {"interval": None, "final_episodes": 1, "max_episode_steps": 20}}
+    run = train(environment, **settings)
+    count = environment.obs_rms.count
+    run.evaluate(1)
+    assert environment.update_running_mean
+    assert environment.obs_rms.count == count
+
+
 def broken_off(environment, step, **settings):
     with pytest.raises(KeyboardInterrupt):
         train(environment, callbacks=[Kill(step)], **settings)
