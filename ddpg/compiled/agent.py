@@ -33,7 +33,8 @@ class CompiledUpdate:
     def __init__(self, agent: DDPG) -> None:
         self.agent = agent
         self._prepared: dict[Hashable, tuple[list[str], compilation.Function]] = {}
-        self._constants: list[Any] = []
+        self._groups: list[dict[str, Any]] = []  # of the optimizers
+        self._numbers: list[Any] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CompiledUpdate, (self.agent,)
@@ -47,21 +48,15 @@ class CompiledUpdate:
 
         Raises:
             InputError: if the batch does not fit the spaces.
-            RecordingError: if stop, freeze or optimizer cannot be recorded, or a number that is a constant in the
-                compiled code, such as a learning rate, has changed.
+            RecordingError: if stop, freeze or optimizer cannot be recorded; once compiled, if a learning rate or the
+                like has changed, or an optimizer's state was loaded.
             CompilationError: if there is no C++ compiler. In either case the agent is as it was.
         """
         self.actions = None
         if not self.agent.critic_updates:
             return self.agent.update(batch)
         optimizers.check_gradients_are_recorded()
-        constants = self._present_constants()
-        if self._prepared and constants != self._constants:
-            raise RecordingError(
-                f"{self._changed(constants)}: the compiled update was made with another value; a new CompiledUpdate "
-                "takes this one."
-            )
-        self._constants = constants
+        self._check_constants()
         inputs = batch if observations is None else (*batch, observations)
         layouts = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         key = (self.agent.gradient_stop.phase(self.agent.critic_updates + 1), layouts)
@@ -77,14 +72,23 @@ class CompiledUpdate:
             self.actions = outputs.pop()
         return dict(zip(tags, outputs, strict=True))
 
-    def _present_constants(self) -> list[Any]:
-        """Return the numbers that a recording takes as they are."""
-        agent = self.agent
-        groups = *agent.critic_optimizer.param_groups, *agent.actor_optimizer.param_groups
-        return [agent.discount, agent.polyak, *itertools.chain.from_iterable(map(dict.values, groups))]
-
-    def _changed(self, constants: list[Any]) -> str:
-        held = ("critic", self.agent.critic_optimizer), ("actor", self.agent.actor_optimizer)
-        names = [f"{role}_{name}" for role, each in held for group in each.param_groups for name in group]
-        pairs = zip(["discount", "polyak", *names], self._constants, constants, strict=False)
-        return ", ".join(f"{name}={now}" for name, before, now in pairs if now != before)
+    def _check_constants(self) -> None:
+        """Raise `RecordingError` if the compiled code has other numbers, or optimizers' states, than the agent."""
+        held = {"critic": self.agent.critic_optimizer, "actor": self.agent.actor_optimizer}
+        groups = [group for optimizer in held.values() for group in optimizer.param_groups]
+        numbers = [self.agent.discount, self.agent.polyak, *itertools.chain.from_iterable(map(dict.values, groups))]
+        if self._prepared:
+            changed = ""
+            if list(map(id, groups)) != list(map(id, self._groups)):
+                changed = "an optimizer's state was loaded"
+            elif numbers != self._numbers:
+                names = [
+                    f"{role}_{name}" for role, each in held.items() for group in each.param_groups for name in group
+                ]
+                pairs = zip(["discount", "polyak", *names], self._numbers, numbers, strict=True)
+                changed = ", ".join(f"{name}={now}" for name, before, now in pairs if now != before)
+            if changed:
+                raise RecordingError(
+                    f"{changed}: the update was compiled before, with another; make a new CompiledUpdate."
+                )
+        self._groups, self._numbers = groups, numbers
