@@ -5,7 +5,7 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import gymnasium
@@ -118,13 +118,11 @@ def with_others(
         count: how many, the first included.
     """
     several = [environment]
-    try:
-        while len(several) < count and _all_gymnasium(environment):
+    with ExitStack() as opened:
+        for _ in range(1, count if _all_gymnasium(environment) else 1):
             several.append(make())
-    except BaseException:
-        for other in several[1:]:
-            other.close()
-        raise
+            opened.callback(several[-1].close)
+        opened.pop_all()
     return several
 
 

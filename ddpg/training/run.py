@@ -188,8 +188,10 @@ class Run:
             return self.evaluate_in([], range(episodes))
         env = self.settings.env
         make = partial(make_environment, self.environment, env.kwargs, wrappers=env.wrappers)
-        environments = with_others(make(), make, 1 if self.settings.evaluation.shared else min(ROWS, episodes))
+        environments = [make()]
         try:
+            count = 1 if self.settings.evaluation.shared else min(ROWS, episodes)
+            environments = with_others(environments[0], make, count)
             return self.evaluate_in(environments, range(episodes))
         finally:
             for environment in environments:
